@@ -1,0 +1,87 @@
+// Makes a finished log line safe to keep: no secrets, no characters that a terminal or log reader obeys.
+// It works on the whole line, so no depth, spelling or serializer gets past it (threats A05, A09).
+import { REMOVED, SHORTEST_SECRET } from './secret.ts';
+
+// Fields whose values are never logged, at any depth and in any case.
+const SECRET_FIELDS = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'password',
+  'passphrase',
+  'token',
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'secret',
+  'client_secret',
+  'client_assertion',
+  'api_key',
+  'apikey',
+  'aw-tenant-code',
+]);
+const SECRET_FIELD = new RegExp(`"(?:${[...SECRET_FIELDS].join('|')})":`, 'i');
+// Credentials inside text: after an authentication scheme's name, and in the user part of a URL.
+const CREDENTIALS = /\b(Bearer|Basic|DPoP) [\w.~+/-]{12,}=*/gi;
+const URL_CREDENTIALS = /(:\/\/)[^\s/@"]*:[^\s/@"]*@/g;
+
+// JSON leaves these as they are: DEL and C1 (terminals), line separators, marks that turn text around.
+const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+export function createLineCleaner(secrets: readonly string[]): (line: string) => string {
+  const spellings = spellingsOf(secrets);
+  // A line without anything to hide, nearly every line, costs a few searches and no parsing.
+  const mayHoldSecret = (line: string) =>
+    line.search(SECRET_FIELD) >= 0 ||
+    line.search(CREDENTIALS) >= 0 ||
+    line.search(URL_CREDENTIALS) >= 0 ||
+    spellings.some((spelling) => line.includes(spelling));
+  return (line) => {
+    const safe = mayHoldSecret(line) ? withoutSecrets(line, spellings) : line;
+    return safe.replace(UNSAFE, (character) => `\\u${hex(character)}`);
+  };
+}
+
+// A secret may stand in a line as it is, within JSON within a text, or within a URL.
+function spellingsOf(secrets: readonly string[]): readonly string[] {
+  const spellings = secrets
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .flatMap((secret) => {
+      const once = inJson(secret);
+      const url = encodeURIComponent(secret.toWellFormed());
+      return [secret, once, inJson(once), inJson(inJson(once)), url];
+    });
+  return [...new Set(spellings)].toSorted((a, b) => b.length - a.length);
+}
+
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}
+
+// The line is read and written again: cutting in its text could cut through an escape and break it.
+function withoutSecrets(line: string, spellings: readonly string[]): string {
+  const clean = (text: string) =>
+    spellings
+      .reduce((rest, spelling) => rest.replaceAll(spelling, REMOVED), text)
+      .replace(CREDENTIALS, `$1 ${REMOVED}`)
+      .replace(URL_CREDENTIALS, `$1${REMOVED}@`);
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') return clean(value);
+    if (typeof value === 'number') return clean(String(value)) === String(value) ? value : REMOVED;
+    if (Array.isArray(value)) return value.map(walk);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) =>
+        SECRET_FIELDS.has(key.toLowerCase()) && inner !== null
+          ? [key, REMOVED]
+          : [clean(key), walk(inner)],
+      ),
+    );
+  };
+  return `${JSON.stringify(walk(JSON.parse(line)))}\n`;
+}
+
+function hex(character: string): string {
+  return character.charCodeAt(0).toString(16).padStart(4, '0');
+}

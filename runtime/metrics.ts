@@ -1,0 +1,90 @@
+// Metrics in the Prometheus text format; the only file that knows prom-client.
+import * as prom from 'prom-client';
+import { version } from './version.ts';
+
+export interface Counter {
+  inc(by?: number): void;
+}
+export interface Gauge {
+  set(value: number): void;
+  inc(): void;
+  dec(): void;
+}
+export interface Histogram {
+  observe(value: number): void;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  counter(name: string, help: string): Counter;
+  // Children for all values are made at once: they start at 0, so that rates exist, and using one
+  // in a hot path takes no look-up (0.3 µs against 0.6 µs).
+  counterBy<L extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly L[],
+  ): Record<L, Counter>;
+  gauge(name: string, help: string, read?: () => number): Gauge;
+  gaugeBy<L extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly L[],
+  ): Record<L, Gauge>;
+  histogram(name: string, help: string, buckets: readonly number[]): Histogram;
+}
+
+// Gauges whose names end like counters; `nodejs_active_handles` and its like, without `_total`, say the same by type.
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
+export function createMetrics(): Metrics {
+  const registry = new prom.Registry();
+  prom.collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+  const registers = [registry];
+  new prom.Gauge({
+    name: 'zonegate_build_info',
+    help: 'What is running; the value is always 1.',
+    labelNames: ['version', 'node_version'],
+    registers,
+  }).set({ version, node_version: process.version }, 1);
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    counter: (name, help) => new prom.Counter({ name, help, registers }),
+    counterBy(name, help, label, values) {
+      const counter = new prom.Counter({ name, help, labelNames: [label], registers });
+      return byValue(values, (value) => started(counter.labels(value)));
+    },
+    gauge(name, help, read) {
+      const gauge: prom.Gauge = new prom.Gauge({
+        name,
+        help,
+        registers,
+        ...(read && { collect: () => gauge.set(read()) }),
+      });
+      return gauge;
+    },
+    gaugeBy(name, help, label, values) {
+      const gauge = new prom.Gauge({ name, help, labelNames: [label], registers });
+      return byValue(values, (value) => started(gauge.labels(value)));
+    },
+    histogram: (name, help, buckets) =>
+      new prom.Histogram({ name, help, buckets: [...buckets], registers }),
+  };
+}
+
+function started<C extends { inc(by: number): void }>(child: C): C {
+  child.inc(0);
+  return child;
+}
+
+function byValue<L extends string, C>(values: readonly L[], make: (value: L) => C): Record<L, C> {
+  return Object.fromEntries(values.map((value) => [value, make(value)])) as Record<L, C>;
+}

@@ -1,0 +1,25 @@
+// Whether this process may take traffic, as named checks that each say why not.
+
+export interface Readiness {
+  set(check: string, state: 'ok' | (string & {})): void; // anything but 'ok' is the sentence saying why not
+  report(): ReadinessReport;
+}
+
+export interface ReadinessReport {
+  readonly ready: boolean;
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+export function createReadiness(): Readiness {
+  const checks = new Map<string, string>();
+  return {
+    set(check, state) {
+      checks.set(check, state);
+    },
+    report() {
+      // Nothing reported yet is not ready: a process that has just begun has proved nothing.
+      const ready = checks.size > 0 && [...checks.values()].every((state) => state === 'ok');
+      return { ready, checks: Object.fromEntries(checks) };
+    },
+  };
+}
