@@ -1,0 +1,41 @@
+// Every reason to deny a sign-on: the HTTP status of its page and the sentence a person reads. Log, metrics, pages and
+// token errors all read this table; a new reason is one new row.
+
+interface Row {
+  readonly status: number;
+  readonly sentence: string; // ASCII without quotes or backslashes: it also travels in error_description (RFC 6749 5.2)
+}
+
+export const reasons = {
+  'sign-on.outside_zone': {
+    status: 403,
+    sentence: 'You can sign in only through the company network. Turn the tunnel on and try again.',
+  },
+  'sign-on.zone_unknown': {
+    status: 503,
+    sentence: 'We cannot tell yet whether you are on the company network. Try again in a minute.',
+  },
+  'sign-on.rule': {
+    status: 403,
+    sentence: 'A sign-on rule of your company does not let you in here.',
+  },
+  'sign-on.no_rule': {
+    status: 403,
+    sentence: 'No sign-on rule of your company lets you in here.',
+  },
+  'sign-on.credentials': {
+    status: 403,
+    sentence: 'The user name or the password is not right.',
+  },
+  'sign-on.too_many_attempts': {
+    status: 429,
+    sentence: 'There were too many attempts. Wait a minute and try again.',
+  },
+} as const satisfies Record<string, Row>;
+
+export type Reason = keyof typeof reasons;
+
+// The ones a policy can give; the others are given before a policy is asked.
+export type PolicyReason = Exclude<Reason, 'sign-on.credentials' | 'sign-on.too_many_attempts'>;
+
+export const reasonCodes = Object.keys(reasons) as readonly Reason[];

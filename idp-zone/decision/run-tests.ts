@@ -1,0 +1,64 @@
+// Runs the tests a sign-on file carries against its own rules and the zones beside it.
+import type { Address } from '../../dtr-rules/address.ts';
+import { type Access, judgeSignOn, type SignOnDecision, type SignOnPolicy } from './sign-on.ts';
+import { type CompiledZone, type Standing, zonesOf } from './zone.ts';
+
+// Either the address somebody comes from, or the zones it is taken to lie in (a feed's addresses are not in any file).
+export type TestOrigin =
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'zones'; readonly zones: readonly string[] };
+
+export interface SignOnTest {
+  readonly name: string;
+  readonly user: string;
+  readonly groups: readonly string[];
+  readonly origin: TestOrigin;
+  readonly client: string;
+  readonly expect: Access;
+  readonly rule: string | null;
+  readonly path: readonly (string | number)[];
+}
+
+export interface SignOnFile {
+  readonly policy: SignOnPolicy;
+  readonly tests: readonly SignOnTest[];
+}
+
+export interface SignOnTestFailure {
+  readonly test: SignOnTest;
+  readonly message: string;
+  readonly path: readonly (string | number)[];
+}
+
+export function runSignOnTests(
+  file: SignOnFile,
+  zones: readonly CompiledZone[],
+): readonly SignOnTestFailure[] {
+  return file.tests.flatMap((test) => {
+    const standing = standingOf(test.origin, zones);
+    const { user, groups, client } = test;
+    const decision = judgeSignOn(file.policy, { user, groups, client, ...standing });
+    const wantedRule = test.rule === null || test.rule === decision.rule;
+    if (accessOf(decision) === test.expect && wantedRule) return [];
+    const message = `test \`${test.name}\` expected ${wanted(test)}, got ${got(decision)}`;
+    return [{ test, message, path: test.path }];
+  });
+}
+
+function standingOf(origin: TestOrigin, zones: readonly CompiledZone[]): Standing {
+  if (origin.kind === 'zones') return { zones: origin.zones, unknownZones: [] };
+  return zonesOf(zones, [origin.address]);
+}
+
+function accessOf(decision: SignOnDecision): Access {
+  return decision.action === 'allow' ? 'ALLOW' : 'DENY';
+}
+
+function wanted(test: SignOnTest): string {
+  return test.rule === null ? test.expect : `${test.expect} by rule \`${test.rule}\``;
+}
+
+function got(decision: SignOnDecision): string {
+  const by = decision.rule === null ? 'no rule' : `rule \`${decision.rule}\``;
+  return decision.action === 'allow' ? `ALLOW by ${by}` : `DENY by ${by} (${decision.reason})`;
+}

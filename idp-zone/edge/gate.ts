@@ -1,0 +1,37 @@
+// Asks the policy about a person at the door: one snapshot of zones and rules for each question.
+import type { IncomingMessage } from 'node:http';
+import { judgeSignOn, type SignOnDecision, type SignOnPolicy } from '../decision/sign-on.ts';
+import { type CompiledZone, zonesOf } from '../decision/zone.ts';
+import type { Account } from './accounts.ts';
+import type { ReadFacts, RequestFacts } from './request-facts.ts';
+import type { Moment, Telemetry } from './telemetry.ts';
+
+export interface GateOptions {
+  readonly policy: () => SignOnPolicy;
+  readonly zones: () => readonly CompiledZone[];
+  readonly facts: ReadFacts;
+  readonly telemetry: Telemetry;
+}
+
+export interface Judged {
+  readonly decision: SignOnDecision;
+  readonly from: RequestFacts;
+  record(at: Moment): void; // asking again to show a page is not another sign-on
+}
+
+export type Gate = (request: IncomingMessage, account: Account, client: string) => Judged;
+
+export function createGate({ policy, zones, facts, telemetry }: GateOptions): Gate {
+  return (request, account, client) => {
+    const from = facts(request);
+    const standing = zonesOf(zones(), from.chain);
+    const { name: user, groups } = account;
+    const decision = judgeSignOn(policy(), { user, groups, client, ...standing });
+    return {
+      decision,
+      from,
+      record: (at) =>
+        telemetry.decision(at, { from, user, client, zones: standing.zones, decision }),
+    };
+  };
+}

@@ -1,0 +1,122 @@
+// Builds the sign-in service from its configuration and policy, and wires the parts together.
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Readiness } from '../runtime/readiness.ts';
+import type { IdpConfig } from './config/parse.ts';
+import type { SignOnPolicy } from './decision/sign-on.ts';
+import type { ZoneSource } from './decision/zone.ts';
+import { createAccounts } from './edge/accounts.ts';
+import { createAttempts } from './edge/attempts.ts';
+import { createFeedReader } from './edge/feed.ts';
+import { createGate } from './edge/gate.ts';
+import { createInteractions } from './edge/interaction.ts';
+import { type KeySet, readKeys } from './edge/keys.ts';
+import { createListener, type KeyPair, type Listener } from './edge/listener.ts';
+import { createLiveZones, type LiveZones } from './edge/live-zones.ts';
+import { createProvider } from './edge/provider.ts';
+import { createFactsReader } from './edge/request-facts.ts';
+import { createTelemetry, type Telemetry } from './edge/telemetry.ts';
+
+export interface IdpPolicy {
+  readonly zones: readonly ZoneSource[];
+  readonly signOn: SignOnPolicy;
+}
+
+export interface IdpZoneOptions {
+  readonly config: IdpConfig;
+  readonly folder: string; // what relative file names in the config are relative to
+  readonly policy: IdpPolicy;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+}
+
+export interface IdpZone {
+  readonly port: number;
+  readonly issuer: string;
+  update(policy: IdpPolicy): void; // reads the certificate again too
+  renewCertificate(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createIdpZone(options: IdpZoneOptions): Promise<IdpZone> {
+  const { config, folder } = options;
+  const keys = await readKeys(resolve(folder, config.keysFile));
+  const listener = await createListener({ ...config.listen, ...(await readPair(options)) });
+  try {
+    return serve(options, listener, keys);
+  } catch (error) {
+    await listener.close();
+    throw error;
+  }
+}
+
+function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZone {
+  const { config, log, metrics, readiness } = options;
+  const issuer = config.issuer ?? `https://${hostText(config.listen.host)}:${listener.port}`;
+  const telemetry = createTelemetry(metrics, log);
+  const zones = openZones(options, telemetry);
+  let signOn = options.policy.signOn;
+
+  const facts = createFactsReader(config.trustedProxies);
+  const accounts = createAccounts(config.users);
+  const gate = createGate({ policy: () => signOn, zones: () => zones.current(), facts, telemetry });
+  const provider = createProvider({ ...config, issuer, keys, accounts, gate, facts, log });
+  const attempts = createAttempts(Date.now);
+  const names = new Map(config.clients.map(({ id, name }) => [id, name ?? id]));
+  const clientName = (id: string) => names.get(id) ?? id;
+  const parts = { provider, accounts, attempts, gate, facts, telemetry, clientName };
+  const interactions = createInteractions(parts);
+
+  zones.update(options.policy.zones);
+  listener.serve({ issuer, interactions, callback: provider.callback(), facts, log });
+  readiness.set('sign-in', 'ok');
+  return {
+    port: listener.port,
+    issuer,
+    // One assignment after the other, with nothing in between: no request sees new zones with old rules.
+    update(policy) {
+      zones.update(policy.zones);
+      signOn = policy.signOn;
+      void renewCertificate(options, listener);
+    },
+    renewCertificate: () => renewCertificate(options, listener),
+    async close() {
+      readiness.set('sign-in', 'it is closed');
+      zones.close();
+      await listener.close();
+    },
+  };
+}
+
+async function readPair({ config, folder }: IdpZoneOptions): Promise<KeyPair> {
+  const read = (file: string) => readFile(resolve(folder, file), 'utf8');
+  return { certificate: await read(config.tls.certificate), key: await read(config.tls.key) };
+}
+
+async function renewCertificate(options: IdpZoneOptions, listener: Listener): Promise<void> {
+  const { log, readiness } = options;
+  try {
+    listener.renew(await readPair(options));
+    readiness.set('sign-in certificate', 'ok');
+  } catch (error) {
+    log.error({ err: error }, 'certificate not renewed, the old one stays in use');
+    readiness.set('sign-in certificate', 'it could not be read again; the old one is in use');
+  }
+}
+
+function openZones({ log, readiness }: IdpZoneOptions, telemetry: Telemetry): LiveZones {
+  return createLiveZones(({ name, feed }, onChange) => {
+    if (feed === null) return null;
+    const failures = telemetry.feedFailures;
+    const reader = createFeedReader({ zone: name, feed, onChange, failures, readiness, log });
+    void reader.refresh();
+    return reader;
+  });
+}
+
+function hostText(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

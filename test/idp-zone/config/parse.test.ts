@@ -1,0 +1,210 @@
+// Reading zones.yaml, sign-on.yaml and the `idp` section: what is taken, and every issue at once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import {
+  checkZoneNames,
+  idpSection,
+  parseSignOn,
+  parseZones,
+} from '../../../idp-zone/config/parse.ts';
+import type { Issue } from '../../../runtime/issue.ts';
+import { parseWith } from '../../../runtime/schema.ts';
+
+type Result = { readonly ok: true } | { readonly ok: false; readonly issues: readonly Issue[] };
+
+const said = (result: Result) =>
+  result.ok ? [] : result.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+
+const HASH = `scrypt$1024$8$1$${'s'.repeat(22)}$${'h'.repeat(43)}`;
+const IDP = {
+  listen: '127.0.0.1:0',
+  tls: { certificate: 'idp.pem', key: 'idp.key' },
+  keysFile: 'keys.json',
+  cookieSecret: 'a cookie secret of thirty-two characters',
+};
+const parseIdp = parseWith(idpSection);
+
+test('zones carry gateways, proxies and a feed', () => {
+  const parsed = parseZones(
+    parse(`
+zones:
+  - name: egress
+    gateways: ["127.0.0.10", "203.0.113.8/29", "2001:db8::1-2001:db8::9"]
+    proxies: ["198.51.100.1"]
+  - name: fed
+    feed: { url: "http://127.0.0.1:8446/api/v1/egress", token: "0123456789abcdef", refresh: 5s }
+`),
+  );
+  assert.ok(parsed.ok);
+  const [egress, fed] = parsed.value;
+  assert.deepEqual(egress?.gateways.map(({ text }) => text)[0], '127.0.0.10');
+  assert.equal(egress?.gateways.length, 3);
+  assert.equal(egress?.feed, null);
+  assert.deepEqual(fed?.feed, {
+    url: 'http://127.0.0.1:8446/api/v1/egress',
+    token: '0123456789abcdef',
+    refreshMs: 5_000,
+  });
+});
+
+test('everything wrong with zones is said at once', () => {
+  const parsed = parseZones({
+    zones: [
+      { name: 'a', gateways: ['10.0.0.1/8', '127.1'], gatways: [] },
+      { name: 'b', feed: { url: 'ftp://x', refresh: '1ms' } },
+    ],
+  });
+  assert.deepEqual(
+    said(parsed).map((line) => line.split(':')[0]),
+    [
+      'zones.0.gateways.0',
+      'zones.0.gateways.1',
+      'zones.0.gatways',
+      'zones.1.feed.url',
+      'zones.1.feed.refresh',
+    ],
+  );
+});
+
+test('a zone that could hold nobody, and a name used twice, are refused', () => {
+  assert.match(
+    said(parseZones({ zones: [{ name: 'a', proxies: ['10.0.0.1'] }] })).join(),
+    /holds nobody/,
+  );
+  const zone = { name: 'a', gateways: ['10.0.0.1'] };
+  assert.deepEqual(said(parseZones({ zones: [zone, zone] })), [
+    'zones.1.name: the name `a` is used twice',
+  ]);
+});
+
+test('a sign-on file becomes a policy and its tests', () => {
+  const parsed = parseSignOn(
+    parse(`
+help: https://help.example/why
+rules:
+  - name: staff through the tunnel
+    people: { groups: [staff] }
+    network: { zones: [egress] }
+    clients: [demo-app]
+    access: ALLOW
+  - { name: everyone else, access: DENY, message: No., reportOnly: true }
+tests:
+  - { name: in, user: ann, groups: [staff], address: 127.0.0.10, client: demo-app, expect: ALLOW, rule: staff through the tunnel }
+`),
+  );
+  assert.ok(parsed.ok);
+  const { policy, tests } = parsed.value;
+  assert.deepEqual(
+    policy.rules.map(({ name, access, reportOnly }) => [name, access, reportOnly]),
+    [
+      ['staff through the tunnel', 'ALLOW', false],
+      ['everyone else', 'DENY', true],
+    ],
+  );
+  assert.deepEqual(policy.rules[0]?.network, { zones: ['egress'], notZones: [] });
+  assert.equal(policy.rules[1]?.network, null);
+  assert.deepEqual(tests[0]?.path, ['tests', 0]);
+});
+
+test('a rule that would mean something else than it says is refused', () => {
+  const issues = said(
+    parseSignOn({
+      rules: [
+        { name: 'a', access: 'allow' },
+        { name: 'b', access: 'DENY', network: {} },
+        { name: 'c', access: 'DENY', networks: { zones: ['x'] } },
+        { name: 'd', access: 'DENY', clients: [] },
+      ],
+    }),
+  );
+  assert.equal(issues.length, 4);
+  assert.match(issues[0] ?? '', /^rules\.0\.access: expected `ALLOW` or `DENY`/);
+  assert.match(issues[1] ?? '', /^rules\.1\.network: expected `zones` or `notZones`/);
+  assert.match(issues[2] ?? '', /^rules\.2\.networks: unknown key/);
+  assert.match(issues[3] ?? '', /^rules\.3\.clients: /);
+});
+
+test('a test needs one origin and a rule that exists', () => {
+  const base = { name: 't', user: 'ann', client: 'app', expect: 'DENY' };
+  const of = (given: object) => said(parseSignOn({ rules: [], tests: [{ ...base, ...given }] }));
+  assert.match(of({}).join(), /either `address`/);
+  assert.match(of({ address: '127.1' }).join(), /either `address`/);
+  assert.match(of({ address: '127.0.0.1', zones: [] }).join(), /either `address`/);
+  assert.deepEqual(of({ zones: [], rule: 'x' }), ['tests.0.rule: there is no rule `x`']);
+});
+
+test('zones that nobody wrote down are found in rules and tests', () => {
+  const zones = parseZones({ zones: [{ name: 'egress', gateways: ['127.0.0.10'] }] });
+  const file = parseSignOn({
+    rules: [{ name: 'a', access: 'DENY', network: { zones: ['egress', 'x'], notZones: ['y'] } }],
+    tests: [{ name: 't', user: 'ann', client: 'app', expect: 'DENY', zones: ['z'] }],
+  });
+  assert.ok(zones.ok && file.ok);
+  assert.deepEqual(said({ ok: false, issues: checkZoneNames(file.value, zones.value) }), [
+    'rules.0.network.zones.1: there is no zone `x`',
+    'rules.0.network.notZones.0: there is no zone `y`',
+    'tests.0.zones.0: there is no zone `z`',
+  ]);
+});
+
+test('the idp section has defaults and milliseconds', () => {
+  const parsed = parseIdp(IDP);
+  assert.ok(parsed.ok, said(parsed).join('\n'));
+  const { issuer, accessTokenTtlMs, refreshTokenTtlMs, cookieSecrets, clients } = parsed.value;
+  assert.deepEqual([issuer, accessTokenTtlMs, refreshTokenTtlMs], [null, 600_000, 2_592_000_000]);
+  assert.deepEqual([cookieSecrets, clients], [[IDP.cookieSecret], []]);
+});
+
+test('an issuer is an https origin, and needed when every address is listened on', () => {
+  const of = (given: object) => said(parseIdp({ ...IDP, ...given }));
+  assert.deepEqual(of({ issuer: 'https://IdP.example/', listen: ':8445' }), []);
+  assert.match(of({ issuer: 'http://idp.example' }).join(), /https URL without a path/);
+  assert.match(of({ issuer: 'https://idp.example/x' }).join(), /https URL without a path/);
+  assert.match(of({ listen: ':8445' }).join(), /^issuer: key `issuer` is missing/);
+});
+
+test('a client has a secret or is public, and redirects only to where it can be', () => {
+  const of = (given: object) =>
+    said(
+      parseIdp({
+        ...IDP,
+        clients: [{ id: 'app', redirectUris: ['https://app.example/cb'], ...given }],
+      }),
+    );
+  assert.deepEqual(of({ public: true }), []);
+  assert.deepEqual(of({ secret: '0123456789abcdef' }), []);
+  assert.match(of({}).join(), /either `secret` or `public: true`/);
+  assert.match(of({ public: true, secret: '0123456789abcdef' }).join(), /either `secret`/);
+  const uri = (text: string) => of({ public: true, redirectUris: [text] }).length;
+  for (const good of ['http://127.0.0.1/cb', 'http://[::1]:9/cb', 'com.example.app:/cb']) {
+    assert.equal(uri(good), 0, good);
+  }
+  for (const bad of [
+    'http://app.example/cb',
+    'javascript:alert(1)',
+    'data:x',
+    'https://*.example/',
+    'x',
+  ]) {
+    assert.equal(uri(bad), 1, bad);
+  }
+});
+
+test('a password hash is checked when it is read and never shown', () => {
+  const of = (password: string) =>
+    said(parseIdp({ ...IDP, users: [{ name: 'ann', password }] })).join();
+  assert.equal(of(HASH), '');
+  for (const bad of ['secret-password', HASH.replace('1024', '1000'), HASH.replace('$8$', '$0$')]) {
+    assert.match(of(bad), /expected a hash/);
+    assert.ok(!of(bad).includes(bad));
+  }
+  assert.match(of(HASH.replace('1024', '16777216')), /expected a hash/);
+});
+
+test('users and clients are named once', () => {
+  const user = { name: 'ann', password: HASH };
+  const client = { id: 'app', public: true, redirectUris: ['https://app.example/cb'] };
+  const issues = said(parseIdp({ ...IDP, users: [user, user], clients: [client, client] }));
+  assert.equal(issues.length, 2);
+});
