@@ -1,0 +1,88 @@
+// The decision: posture, then rules, then egress. Pure; live connections, `explain`, rule tests and open tunnels all use it.
+
+import type { Address } from '../../dtr-rules/address.ts';
+import type { CompiledSet, Match } from '../../dtr-rules/compile.ts';
+import type { Target } from '../../dtr-rules/rule.ts';
+import { type Decision, type Pass, refuse, type Unresolved } from './decision.ts';
+import { chooseSources } from './egress.ts';
+import type { Identity } from './identity.ts';
+import type { EgressPolicy, EgressPool, Policy } from './policy.ts';
+import { judgePosture, type PostureFacts } from './posture.ts';
+import { isMetadataName } from './special.ts';
+
+export interface Question {
+  readonly identity: Identity;
+  readonly posture: PostureFacts;
+  readonly target: Target;
+  /** Null as long as nobody has resolved the name. */
+  readonly addresses: readonly Address[] | null;
+}
+
+// Asks for a rule set where there is no report; `judgePosture` has refused by then.
+const nobody = { source: 'none', id: 'none', platform: null, groups: [] } as const;
+
+/** Says whether the device may reach the target, and how. Never does I/O: where only the
+ *  addresses of the name can tell, the answer is `resolve`, and the edge asks again with them. */
+export function decide(question: Question, policy: Policy, now: number): Decision | Unresolved {
+  const { identity, posture, target } = question;
+  const passed: Pass[] = [{ stage: 'identity', by: identity.fingerprint }];
+
+  const unhealthy = judgePosture(posture, policy.posture, now);
+  const { source, id, platform, groups } = posture.report ?? nobody;
+  const health = unhealthy === null ? 'healthy' : 'unhealthy';
+  const set = policy.rules.assign({ posture: health, platform, groups });
+  if (unhealthy !== null) {
+    // Only a device that is known gets a remediation set; a device nobody can speak for gets none.
+    if (posture.report === null || set === null) return refuse(unhealthy, null, passed);
+    passed.push({ stage: 'posture', by: `${unhealthy} (remediation)` });
+  } else {
+    passed.push({ stage: 'posture', by: `${source}:${id}` });
+  }
+  if (set === null) return refuse('rules.no_rule_set', null, passed);
+  // Before the rules: one that waits for addresses would have the name looked up (threats S06).
+  if (isMetadataName(target.host)) return refuse('address.metadata', target.host, passed);
+
+  const match = set.match(target, question.addresses);
+  if (match.kind === 'unresolved') return { action: 'resolve' };
+  return follow({ match, set, identity, passed }, policy.egress);
+}
+
+interface Followed {
+  readonly match: Exclude<Match, { kind: 'unresolved' }>;
+  readonly set: CompiledSet;
+  readonly identity: Identity;
+  readonly passed: readonly Pass[];
+}
+
+/** What the matched rule, or the default action, leads to. */
+function follow(found: Followed, egress: EgressPolicy): Decision {
+  const { match, set, identity, passed } = found;
+  const rule = match.kind === 'rule' ? match.rule : null;
+  const action = match.kind === 'rule' ? match.rule.action : match.action;
+  const by = rule?.id ?? 'default';
+  if (action === 'BLOCK') return refuse('rules.block', by, passed);
+  if (action === 'BYPASS' && egress.bypass === null) return refuse('rules.bypass', by, passed);
+
+  const trail: Pass[] = [...passed, { stage: 'rules', by }];
+  const pool = poolFor(action, rule?.egress ?? null, egress);
+  if (pool === null) return refuse('egress.unavailable', rule?.egress ?? null, trail);
+  return {
+    action: 'tunnel',
+    rule: by,
+    set: set.set.name,
+    pool: pool.name,
+    sources: chooseSources(identity.deviceId, pool),
+    upstream: rule?.upstream ?? null,
+    only: match.kind === 'rule' ? match.addresses : null,
+    open: rule?.open ?? [],
+    idleMs: rule?.idleMs ?? null,
+    trail: [...trail, { stage: 'egress', by: pool.name }],
+  };
+}
+
+/** Invariant: TUNNEL and PROXY leave only from a pool, BYPASS never does (design section 5.5). */
+function poolFor(action: string, named: string | null, egress: EgressPolicy): EgressPool | null {
+  if (action === 'BYPASS') return egress.bypass;
+  if (named === null) return egress.defaultPool;
+  return egress.pools.get(named) ?? null;
+}

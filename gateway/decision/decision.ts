@@ -1,0 +1,54 @@
+// Owns the decision value: what was decided about one target, why, and what had passed before.
+
+import type { Address, AddressRange } from '../../dtr-rules/address.ts';
+import type { Reason } from './reasons.ts';
+
+/** A stage that let the connection through, and what satisfied it: never a secret. */
+export interface Pass {
+  readonly stage: 'identity' | 'posture' | 'rules' | 'egress' | 'address';
+  /** Certificate fingerprint, report id, rule id, pool name or address. */
+  readonly by: string;
+}
+
+/** The addresses a connection may leave from, one per family; null where the pool has none. */
+export interface Sources {
+  readonly v4: Address | null;
+  readonly v6: Address | null;
+}
+
+export interface Tunnel {
+  readonly action: 'tunnel';
+  /** The rule that decided, or `default` for the rule set's default action. */
+  readonly rule: string;
+  readonly set: string;
+  /** The egress pool, or `bypass` when the configured non-zone address carries a BYPASS rule. */
+  readonly pool: string;
+  readonly sources: Sources;
+  /** Upstream proxy of a PROXY rule; null dials directly. */
+  readonly upstream: string | null;
+  /** When an address rule matched a host name: only these may be dialled. */
+  readonly only: readonly Address[] | null;
+  /** Special-purpose addresses the rule opens. */
+  readonly open: readonly AddressRange[];
+  readonly idleMs: number | null;
+  readonly trail: readonly Pass[];
+}
+
+export interface Refusal {
+  readonly action: 'refuse';
+  readonly reason: Reason;
+  /** The rule or check that refused, when there is one. For logs only, never for the client. */
+  readonly by: string | null;
+  readonly trail: readonly Pass[];
+}
+
+export type Decision = Tunnel | Refusal;
+
+/** An address rule stands before any other match: decide again once the name is resolved. */
+export interface Unresolved {
+  readonly action: 'resolve';
+}
+
+export function refuse(reason: Reason, by: string | null, trail: readonly Pass[]): Refusal {
+  return { action: 'refuse', reason, by, trail };
+}

@@ -1,0 +1,47 @@
+// Judges a connection that is already open as if it came now: null keeps it, a reason closes it.
+
+import type { Address } from '../../dtr-rules/address.ts';
+import type { Target } from '../../dtr-rules/rule.ts';
+import { decide } from './decide.ts';
+import { identify, type PeerFacts } from './identity.ts';
+import { pin } from './pin.ts';
+import type { Policy } from './policy.ts';
+import type { PostureFacts } from './posture.ts';
+import type { Reason } from './reasons.ts';
+
+/** What an open connection stands on. */
+export interface Standing {
+  readonly peer: PeerFacts;
+  readonly target: Target;
+  /** What the name resolved to when it was admitted; null when an upstream proxy resolves it. */
+  readonly addresses: readonly Address[] | null;
+  readonly upstream: string | null;
+  /** The address it goes to (the upstream's, if there is one) and the egress address it uses. */
+  readonly address: Address;
+  readonly source: Address;
+}
+
+export function rejudge(
+  standing: Standing,
+  posture: PostureFacts,
+  policy: Policy,
+  now: number,
+): Reason | null {
+  const { peer, target, addresses, source } = standing;
+  const who = identify(peer, policy.identity, now);
+  if (!who.ok) return who.reason;
+  const decision = decide({ identity: who.identity, posture, target, addresses }, policy, now);
+  // A new address rule wants a name resolved that an upstream proxy had resolved: make it anew.
+  if (decision.action === 'resolve') return 'rules.changed';
+  if (decision.action === 'refuse') return decision.reason;
+  if (decision.upstream !== standing.upstream) return 'rules.changed';
+  const used = source.family === 4 ? decision.sources.v4 : decision.sources.v6;
+  if (used?.text !== source.text) return 'egress.changed';
+  // Only an upstream proxy may be asked for a name that was not resolved here.
+  if (addresses === null) return standing.upstream === null ? 'rules.changed' : null;
+  const pinned = pin(decision, target, addresses, policy);
+  if (pinned.action === 'refuse') return pinned.reason;
+  if (standing.upstream !== null) return null;
+  const kept = pinned.candidates.some(({ address }) => address.text === standing.address.text);
+  return kept ? null : 'rules.changed';
+}

@@ -1,0 +1,81 @@
+// The decision, beyond its table in test/cases/admission.json: when it asks for addresses, and what it leaves behind.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseTargetText } from '../../../dtr-rules/parse.ts';
+import { decide } from '../../../gateway/decision/decide.ts';
+import type { PostureReport } from '../../../gateway/decision/posture.ts';
+import { addressOf, healthyReport, NOW, policyFor, someIdentity } from './policy-for.ts';
+
+const policy = policyFor({
+  ruleSets: [
+    {
+      name: 'staff',
+      defaultAction: 'BLOCK',
+      rules: [
+        { id: 'app', action: 'TUNNEL', destinations: ['app.example'], open: ['10.0.0.1'] },
+        { id: 'net', action: 'TUNNEL', destinations: ['93.184.0.0/16:443'] },
+      ],
+    },
+    {
+      name: 'help',
+      assign: { posture: 'unhealthy' },
+      defaultAction: 'TUNNEL',
+    },
+  ],
+});
+
+function ask(text: string, addresses: readonly string[] | null, report?: Partial<PostureReport>) {
+  const target = parseTargetText(text);
+  assert.ok(target);
+  const posture = { report: { ...healthyReport, ...report }, known: true };
+  const resolved = addresses?.map(addressOf) ?? null;
+  return decide({ identity: someIdentity, posture, target, addresses: resolved }, policy, NOW);
+}
+
+test('a decision asks for addresses only where an address rule comes first', () => {
+  assert.deepEqual(ask('other.example:443', null), { action: 'resolve' });
+  assert.equal(ask('app.example:443', null).action, 'tunnel');
+  assert.equal(ask('other.example:80', null).action, 'refuse');
+  assert.equal(ask('93.184.215.14:443', null).action, 'tunnel');
+});
+
+test('with addresses it never asks again', () => {
+  assert.equal(ask('other.example:443', ['93.184.215.14']).action, 'tunnel');
+  assert.equal(ask('other.example:443', ['45.33.32.1']).action, 'refuse');
+  assert.equal(ask('other.example:443', []).action, 'refuse');
+});
+
+test('an address rule names the only addresses that may be dialled', () => {
+  const decision = ask('other.example:443', ['45.33.32.1', '93.184.215.14']);
+  assert.ok(decision.action === 'tunnel');
+  assert.deepEqual(decision.only, [addressOf('93.184.215.14')]);
+});
+
+test('a tunnel says what satisfied each stage', () => {
+  const decision = ask('app.example:443', null);
+  assert.ok(decision.action === 'tunnel');
+  assert.deepEqual(decision.trail, [
+    { stage: 'identity', by: 'leaf-print' },
+    { stage: 'posture', by: 'uem:616' },
+    { stage: 'rules', by: 'app' },
+    { stage: 'egress', by: 'main' },
+  ]);
+  assert.deepEqual(
+    decision.open.map(({ text }) => text),
+    ['10.0.0.1'],
+  );
+});
+
+test('the trail of a remediation set says what is wrong with the device', () => {
+  const decision = ask('any.example:443', null, { compliance: 'non_compliant' });
+  assert.ok(decision.action === 'tunnel');
+  assert.deepEqual(decision.trail[1], {
+    stage: 'posture',
+    by: 'posture.non_compliant (remediation)',
+  });
+});
+
+test('the same question gets the same answer', () => {
+  assert.deepEqual(ask('app.example:443', null), ask('app.example:443', null));
+});
