@@ -1,0 +1,235 @@
+// Files → one policy snapshot: reads, parses, compiles and tests everything, or names everything that is wrong.
+
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type CompiledRules, compileRules } from '../../dtr-rules/compile.ts';
+import { parseRuleFile } from '../../dtr-rules/parse.ts';
+import type { RuleFile } from '../../dtr-rules/rule.ts';
+import { runRuleTests } from '../../dtr-rules/run-tests.ts';
+import { type ConfigFile, readConfigFile } from '../../runtime/config-file.ts';
+import type { Issue, PlacedIssue } from '../../runtime/issue.ts';
+import type { Policy } from '../decision/policy.ts';
+import type { Revocation } from '../decision/revocation.ts';
+import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
+import type { TlsMaterial } from '../edge/listen.ts';
+import { type InventoryDevice, parseInventory } from '../posture/inventory.ts';
+import type { GatewayConfig } from './config.ts';
+import { checkReferences, egressPolicy, posturePolicy } from './policy-parts.ts';
+
+/** Everything a gateway is made of, read at one moment. */
+export interface Loaded {
+  readonly config: GatewayConfig;
+  /** What the listeners add once they are bound is missing: see `withGuard` in gateway.ts. */
+  readonly policy: Omit<Policy, 'guard'>;
+  readonly tls: TlsMaterial;
+  readonly rules: ConfigFile<RuleFile>;
+  readonly inventory: readonly InventoryDevice[] | null;
+  readonly uemAuthority: string | null;
+  /** Every file read, absolute: what to watch. */
+  readonly inputs: readonly string[];
+}
+
+export type Load =
+  | { readonly ok: true; readonly loaded: Loaded }
+  | { readonly ok: false; readonly issues: readonly PlacedIssue[] };
+
+/** The configuration value and where each part of it stands. */
+export interface Origin {
+  readonly config: GatewayConfig;
+  readonly file: string;
+  readonly folder: string;
+  readonly hash: string;
+  place(path: Issue['path']): { readonly line: number; readonly column: number };
+}
+
+export async function load(origin: Origin): Promise<Load> {
+  const { config } = origin;
+  const reader = createReader(origin);
+  const tls = await readTls(config, reader);
+  const revocation = await readRevocation(config, tls.authorities, reader);
+  const inventory = await readInventory(config, reader);
+  const uemAuthority = await readUemAuthority(config, reader);
+  const rules = await readRules(reader);
+  if (rules !== null) {
+    for (const issue of checkReferences(rules.config.value, config))
+      reader.add(rules.config, issue);
+  }
+  for (const issue of egressPolicy(config.egress).issues) reader.own(issue);
+  if (reader.issues.length > 0 || rules === null || revocation === null) {
+    return { ok: false, issues: reader.issues };
+  }
+
+  const { maxReportAge: maxReportAgeMs, grace: graceMs, maxSeenAge: maxSeenAgeMs } = config.posture;
+  const { deviceId, user, serial, app } = config.identity;
+  const { allowedFingerprints, blockedFingerprints } = config.identity;
+  const policy: Loaded['policy'] = {
+    version: reader.version(),
+    identity: {
+      deviceId,
+      user,
+      serial,
+      app,
+      revocation,
+      anchors: new Set(tls.authorities.map(fingerprintOf)),
+      allowedFingerprints: allowedFingerprints && new Set(allowedFingerprints),
+      blockedFingerprints: new Set(blockedFingerprints),
+    },
+    posture: posturePolicy({ maxReportAgeMs, graceMs, maxSeenAgeMs }, config.posture.accept),
+    rules: rules.compiled,
+    egress: egressPolicy(config.egress).value,
+  };
+  const { inputs } = reader;
+  return {
+    ok: true,
+    loaded: { config, policy, tls, rules: rules.config, inventory, uemAuthority, inputs },
+  };
+}
+
+type Reader = ReturnType<typeof createReader>;
+
+function createReader(origin: Origin) {
+  const issues: PlacedIssue[] = [];
+  const inputs: string[] = [];
+  const hash = createHash('sha256').update(origin.hash);
+  const own = ({ path, message, hint }: Issue): void => {
+    issues.push({ path, message, hint, file: origin.file, ...origin.place(path) });
+  };
+  return {
+    issues,
+    inputs,
+    own,
+    origin,
+    add(config: ConfigFile<unknown>, issue: Issue): void {
+      issues.push({ ...issue, file: config.file, ...config.place(issue.path) });
+    },
+    addAll: (more: readonly PlacedIssue[]) => void issues.push(...more),
+    path(file: string): string {
+      const path = resolve(origin.folder, file);
+      inputs.push(path);
+      return path;
+    },
+    hashed: (text: string | Buffer) => void hash.update(text),
+    version: () => hash.digest('hex').slice(0, 16),
+    /** The bytes of a file the configuration names at `path`, or null and an issue there. */
+    async bytes(file: string, path: Issue['path']): Promise<Buffer | null> {
+      try {
+        const bytes = await readFile(this.path(file));
+        hash.update(bytes);
+        return bytes;
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+        own({
+          path,
+          message: `cannot read \`${file}\` (${code})`,
+          hint: 'check the path and its permissions',
+        });
+        return null;
+      }
+    },
+  };
+}
+
+async function readTls(config: GatewayConfig, reader: Reader): Promise<TlsMaterial> {
+  const certificate = (await reader.bytes(config.tls.certificate, ['tls', 'certificate'])) ?? '';
+  const key = (await reader.bytes(config.tls.key, ['tls', 'key'])) ?? '';
+  const authorities: string[] = [];
+  for (const [i, file] of config.identity.authorities.entries()) {
+    const bytes = await reader.bytes(file, ['identity', 'authorities', i]);
+    const pems = bytes === null ? [] : certificatesIn(bytes.toString());
+    if (pems.length === 0 && bytes !== null) {
+      const message = `\`${file}\` holds no certificate`;
+      reader.own({ path: ['identity', 'authorities', i], message, hint: 'expected PEM' });
+    }
+    authorities.push(...pems);
+  }
+  checkKeyPair(certificate.toString(), key.toString(), reader);
+  return { certificate: certificate.toString(), key: key.toString(), authorities };
+}
+
+function checkKeyPair(certificate: string, key: string, reader: Reader): void {
+  if (certificate === '' || key === '') return;
+  const hint = 'expected a PEM certificate (leaf first) and its own PEM key';
+  try {
+    if (new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) return;
+    reader.own({ path: ['tls', 'key'], message: 'the key is not that of the certificate', hint });
+  } catch {
+    reader.own({ path: ['tls'], message: 'the certificate or key cannot be read', hint });
+  }
+}
+
+function fingerprintOf(pem: string): string {
+  return new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
+}
+
+/** The certificates of a PEM bundle that can be read; text around them is ignored. */
+function certificatesIn(text: string): string[] {
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.filter((pem) => {
+    try {
+      return new X509Certificate(pem).ca;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function readRevocation(
+  config: GatewayConfig,
+  authorities: readonly string[],
+  reader: Reader,
+): Promise<Revocation | null> {
+  const named = config.identity.revocation;
+  if (named === 'off') return { mode: 'off' };
+  const files: RevocationFile[] = [];
+  for (const [i, file] of named.entries()) {
+    const bytes = await reader.bytes(file, ['identity', 'revocation', i]);
+    if (bytes !== null) files.push({ file, bytes });
+  }
+  const adopted = adoptRevocationLists(
+    files,
+    authorities.map((pem) => new X509Certificate(pem)),
+  );
+  if (adopted.ok) return { mode: 'lists', lists: adopted.lists };
+  for (const { file, reason } of adopted.problems) {
+    const path = ['identity', 'revocation', named.indexOf(file)];
+    reader.own({ path, message: `\`${file}\`: ${reason}`, hint: null });
+  }
+  return null;
+}
+
+async function readInventory(config: GatewayConfig, reader: Reader) {
+  const { source } = config.posture;
+  if (source.kind !== 'inventory') return null;
+  const read = await readConfigFile(reader.path(source.file), parseInventory);
+  if (!read.ok) {
+    reader.addAll(read.issues);
+    return null;
+  }
+  return read.config.value;
+}
+
+async function readUemAuthority(config: GatewayConfig, reader: Reader): Promise<string | null> {
+  const { source } = config.posture;
+  if (source.kind !== 'workspace-one' || source.authority === null) return null;
+  const bytes = await reader.bytes(source.authority, ['posture', 'source', 'authority']);
+  return bytes === null ? null : bytes.toString();
+}
+
+/** The rule file, compiled; null when it cannot be used. Its own tests run first: a file whose tests
+ *  fail is as broken as one that cannot be parsed. */
+async function readRules(
+  reader: Reader,
+): Promise<{ config: ConfigFile<RuleFile>; compiled: CompiledRules } | null> {
+  const read = await readConfigFile(reader.path(reader.origin.config.rules), parseRuleFile);
+  if (!read.ok) {
+    reader.addAll(read.issues);
+    return null;
+  }
+  reader.hashed(read.config.hash);
+  const compiled = compileRules(read.config.value);
+  for (const { test, message, path } of runRuleTests(read.config.value, compiled)) {
+    reader.add(read.config, { path, message: `test \`${test.name}\`: ${message}`, hint: null });
+  }
+  return { config: read.config, compiled };
+}

@@ -1,0 +1,45 @@
+// The gateway's part of the admin API: the egress feed that network zones are made from, and the live tunnels.
+
+import { createHash } from 'node:crypto';
+import type { Hono } from 'hono';
+import type { Policy } from '../decision/policy.ts';
+import { formatTarget } from '../decision/target.ts';
+import type { PostureCache } from '../posture/cache.ts';
+import type { Tunnels } from './tunnels.ts';
+
+export interface ApiParts {
+  readonly tunnels: Tunnels;
+  readonly posture: PostureCache;
+  readonly policy: () => Policy;
+}
+
+export function mountApi(app: Hono, parts: ApiParts): void {
+  // The feed: every address tunnelled traffic may leave from. BYPASS addresses are never in it.
+  app.get('/egress', (context) => {
+    const items = [...parts.policy().egress.pools.values()].flatMap(({ name, addresses }) =>
+      addresses.map(({ text }) => ({ address: text, pool: name })),
+    );
+    const asText = context.req.header('accept')?.startsWith('text/plain') === true;
+    const body = asText
+      ? `${[...new Set(items.map(({ address }) => address))].join('\n')}\n`
+      : JSON.stringify({ items, next_cursor: null });
+    const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+    if (context.req.header('if-none-match') === etag) {
+      return new Response(null, { status: 304, headers: { etag } });
+    }
+    const type = asText ? 'text/plain; charset=utf-8' : 'application/json';
+    return new Response(body, { headers: { 'content-type': type, etag, vary: 'accept' } });
+  });
+
+  app.get('/tunnels', (context) => {
+    const items = parts.tunnels.list().map(({ id, deviceId, openedAt, standing }) => ({
+      id,
+      device_id: deviceId,
+      target: formatTarget(standing.target),
+      address: standing.address.text,
+      egress_address: standing.source.text,
+      opened_at: new Date(openedAt).toISOString(),
+    }));
+    return context.json({ items, next_cursor: null });
+  });
+}

@@ -1,0 +1,39 @@
+// Owns what is known of one device's TLS connection: peer certificate, addresses, requests' shared context.
+
+import type { TLSSocket } from 'node:tls';
+import type { PeerFacts } from '../decision/identity.ts';
+import { GatewayError } from '../errors.ts';
+
+export interface DeviceConnection {
+  readonly peer: PeerFacts;
+  readonly clientAddress: string;
+  readonly clientPort: number;
+  readonly tlsVersion: string;
+  readonly tlsCipher: string;
+  /** Aborted when the device leaves, so that nothing goes on being connected for nobody (threats R06). */
+  readonly gone: AbortSignal;
+}
+
+const connections = new WeakMap<TLSSocket, DeviceConnection>();
+
+/** Read once per TLS connection (reading a chain costs 100-360 µs); every request on it is judged anew. */
+export function connectionOf(
+  socket: TLSSocket,
+  readPeer: (socket: TLSSocket) => PeerFacts,
+): DeviceConnection {
+  const known = connections.get(socket);
+  if (known !== undefined) return known;
+  const gone = new AbortController();
+  const left = new GatewayError('request.abandoned', 'the device closed the connection');
+  socket.once('close', () => gone.abort(left));
+  const connection: DeviceConnection = {
+    peer: readPeer(socket),
+    clientAddress: socket.remoteAddress ?? '',
+    clientPort: socket.remotePort ?? 0,
+    tlsVersion: socket.getProtocol() ?? '',
+    tlsCipher: socket.getCipher().standardName,
+    gone: gone.signal,
+  };
+  connections.set(socket, connection);
+  return connection;
+}

@@ -1,0 +1,185 @@
+// The posture cache: every device's last report in memory, and one question in flight per device.
+
+import { LRUCache } from 'lru-cache';
+import type { PostureFacts, PostureReport } from '../decision/posture.ts';
+import { createAsking, type Outcome, type PostureHealth } from './asking.ts';
+import { createDeviceIndex, type DeviceHint } from './device-index.ts';
+import type { PostureSource } from './source.ts';
+
+export interface PostureCacheOptions {
+  readonly source: PostureSource;
+  readonly maxAgeMs: number; // a report is used for this long without asking again
+  readonly negativeMs: number; // "no such device" is believed for this long
+  readonly maxDevices: number;
+  readonly deadlineMs: number;
+  readonly recheckMs: number;
+  readonly now: () => number;
+}
+
+export type FactsListener = (deviceId: string, facts: PostureFacts) => void;
+
+export interface PostureCache {
+  readonly source: string;
+  // From memory while fresh, else from the source. A failing source is `known: false`, not an error.
+  facts(deviceId: string): Promise<PostureFacts>;
+  // What is in memory, however old: judging it with the clock says what it is worth.
+  peek(deviceId: string): PostureFacts | undefined;
+  // From the source, by a request that begins after this call.
+  refresh(deviceId: string): Promise<PostureFacts>;
+  // Asks again for those no longer fresh, and tells the listeners about every one: grace runs out by time alone.
+  recheck(deviceIds: Iterable<string>): Promise<void>;
+  // Re-checks every `recheckMs` until `close`.
+  start(liveDevices: () => Iterable<string>): void;
+  // Returns how to stop listening.
+  onChange(listener: FactsListener): () => void;
+  // A device seen before; by UDID only when its number and serial lead nowhere.
+  findDevice(hint: DeviceHint): string | null;
+  health(): PostureHealth;
+  close(): void;
+}
+
+interface Entry {
+  readonly facts: PostureFacts;
+  readonly since: number;
+  readonly freshUntil: number;
+  readonly named: PostureReport | null; // the last report ever: events of a device now unknown still find it
+}
+
+interface Flight {
+  readonly done: Promise<PostureFacts>;
+  next: Promise<PostureFacts> | null;
+}
+
+// A failure is an answer too, for this long: sixty connections of one device are one question (threats P09).
+const FAILURE_MS = 1_000;
+const RECHECKS_AT_ONCE = 16;
+
+export function createPostureCache(options: PostureCacheOptions): PostureCache {
+  const { source, now } = options;
+  const asking = createAsking(source, options);
+  const index = createDeviceIndex();
+  const flights = new Map<string, Flight>();
+  const listeners = new Set<FactsListener>();
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+  const entries = new LRUCache<string, Entry>({
+    max: options.maxDevices,
+    dispose({ named }) {
+      if (named !== null) index.remove(named);
+    },
+  });
+
+  function tell(deviceId: string, facts: PostureFacts): void {
+    for (const listener of listeners) listener(deviceId, facts);
+  }
+
+  function store(deviceId: string, facts: PostureFacts, freshForMs: number): PostureFacts {
+    const before = entries.peek(deviceId);
+    const since = now();
+    const named = facts.report ?? before?.named ?? null;
+    entries.set(deviceId, { facts, since, freshUntil: since + freshForMs, named });
+    if (named !== null) index.add(named);
+    if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
+    return facts;
+  }
+
+  function settle(deviceId: string, outcome: Outcome): PostureFacts {
+    const last = entries.peek(deviceId)?.facts.report ?? null;
+    switch (outcome.kind) {
+      case 'answered': {
+        const { report } = outcome;
+        const freshForMs = report === null ? options.negativeMs : options.maxAgeMs;
+        return store(deviceId, { report, known: true }, freshForMs);
+      }
+      // Grace is for silence, not for an answer that contradicts itself (threats P06).
+      case 'unbelievable':
+        return store(deviceId, { report: null, known: false }, FAILURE_MS);
+      case 'outage':
+        return store(deviceId, { report: last, known: false }, FAILURE_MS);
+      // Devices never seen leave no trace: an outage must not push good reports out of memory.
+      case 'left_alone':
+        if (!entries.has(deviceId)) return { report: null, known: false };
+        return store(deviceId, { report: last, known: false }, 0);
+    }
+  }
+
+  // Invariant: one question in flight per device.
+  function ask(deviceId: string): Promise<PostureFacts> {
+    const current = flights.get(deviceId);
+    if (current !== undefined) return current.done;
+    const done = asking
+      .ask(deviceId)
+      .then((outcome) => settle(deviceId, outcome))
+      .finally(() => flights.delete(deviceId));
+    flights.set(deviceId, { done, next: null });
+    return done;
+  }
+
+  function facts(deviceId: string): Promise<PostureFacts> {
+    const entry = entries.get(deviceId);
+    return isFresh(entry, now()) ? Promise.resolve(entry.facts) : ask(deviceId);
+  }
+
+  async function recheck(deviceIds: Iterable<string>): Promise<void> {
+    // All workers share one iterator: it is the queue.
+    const queue = [...deviceIds].values();
+    const work = async () => {
+      for (const deviceId of queue) {
+        if (closed) return;
+        tell(deviceId, await facts(deviceId));
+      }
+    };
+    await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
+  }
+
+  function start(liveDevices: () => Iterable<string>): void {
+    const round = async () => {
+      await recheck(liveDevices());
+      if (!closed) start(liveDevices);
+    };
+    timer = setTimeout(() => void round(), options.recheckMs);
+  }
+
+  return {
+    source: source.name,
+    facts,
+    peek: (deviceId) => entries.peek(deviceId)?.facts,
+    refresh(deviceId) {
+      const flight = flights.get(deviceId);
+      if (flight === undefined) return ask(deviceId);
+      // What is in flight may speak of the time before: one more follows, for all who ask meanwhile.
+      flight.next ??= flight.done.then(() => ask(deviceId));
+      return flight.next;
+    },
+    recheck,
+    start,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    findDevice(hint) {
+      const { deviceId = null } = hint;
+      return index.find(hint) ?? (deviceId !== null && entries.has(deviceId) ? deviceId : null);
+    },
+    health: () => asking.health(),
+    close() {
+      closed = true;
+      if (timer !== null) clearTimeout(timer);
+      listeners.clear();
+      asking.close();
+    },
+  };
+}
+
+function isFresh(entry: Entry | undefined, now: number): entry is Entry {
+  // A clock that was set back must not keep a report fresh until it has caught up.
+  return entry !== undefined && entry.since <= now && now < entry.freshUntil;
+}
+
+// All that a verdict or the choice of a rule set depends on; `fetchedAt` only moves with the clock.
+function sameFacts(a: PostureFacts, b: PostureFacts): boolean {
+  if (a.known !== b.known) return false;
+  if (a.report === null || b.report === null) return a.report === b.report;
+  const timeless = (report: PostureReport) => JSON.stringify({ ...report, fetchedAt: null });
+  return timeless(a.report) === timeless(b.report);
+}

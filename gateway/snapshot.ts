@@ -1,0 +1,87 @@
+// Owns the snapshot: everything a reload swaps at once, and the addresses no device may be led back to.
+
+import { X509Certificate } from 'node:crypto';
+import os from 'node:os';
+import type { TLSSocket } from 'node:tls';
+import { type AddressRange, parseAddress, parseAddressRange } from '../dtr-rules/address.ts';
+import type { GatewayConfig } from './config/config.ts';
+import type { Loaded } from './config/load.ts';
+import type { PeerFacts } from './decision/identity.ts';
+import type { OwnEndpoint, Policy } from './decision/policy.ts';
+import { peerReader } from './edge/peer.ts';
+import type { ReachOptions } from './edge/reach.ts';
+import { createResolver, type Resolver } from './edge/resolve.ts';
+
+export interface Snapshot {
+  readonly config: GatewayConfig;
+  readonly policy: Policy;
+  readonly resolver: Resolver;
+  readonly reach: ReachOptions;
+  readonly readPeer: (socket: TLSSocket) => PeerFacts;
+}
+
+export function snapshotOf(loaded: Loaded, own: readonly OwnEndpoint[]): Snapshot {
+  const { config } = loaded;
+  const guard = {
+    own: [...own, ...uemEndpoint(config), ...dnsEndpoints(config)],
+    local: localRanges(),
+  };
+  return {
+    config,
+    policy: { ...loaded.policy, guard },
+    resolver: createResolver({
+      servers: config.dns.servers,
+      hosts: new Map(Object.entries(config.dns.hosts)),
+      timeoutMs: config.dns.timeout,
+      minTtlMs: config.dns.minTtl,
+      maxTtlMs: config.dns.maxTtl,
+      negativeTtlMs: config.dns.negativeTtl,
+      maxNames: config.dns.maxNames,
+    }),
+    readPeer: peerReader({
+      authorities: loaded.tls.authorities.map((pem) => new X509Certificate(pem)),
+      maxPeers: 10_000,
+      now: Date.now,
+    }),
+    reach: {
+      upstreams: new Map(
+        Object.entries(config.upstreams).map(([name, { host, port, username, password }]) => {
+          const credentials = `${username ?? ''}:${password ?? ''}`;
+          const authorization =
+            username === null ? null : `Basic ${Buffer.from(credentials).toString('base64')}`;
+          return [name, { host, port, authorization }];
+        }),
+      ),
+      dialTimeoutMs: config.limits.dial,
+      attemptDelayMs: 250,
+    },
+  };
+}
+
+/** Every address of this machine: whatever its name, it is reached through itself. */
+function localRanges(): readonly AddressRange[] {
+  const texts = Object.values(os.networkInterfaces()).flatMap((all) =>
+    (all ?? []).map(({ address }) => address.replace(/%.*$/, '')),
+  );
+  return ['127.0.0.0/8', '::1', ...texts].flatMap((text) => parseAddressRange(text) ?? []);
+}
+
+function uemEndpoint(config: GatewayConfig): OwnEndpoint[] {
+  const { source } = config.posture;
+  if (source.kind !== 'workspace-one') return [];
+  const { hostname, port, protocol } = new URL(source.url);
+  const address = parseAddress(hostname.replace(/^\[|\]$/g, ''));
+  // A UEM in the cloud is for devices too; one named by its address is this network's own.
+  if (address === null && hostname !== 'localhost') return [];
+  return [{ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) }];
+}
+
+function dnsEndpoints(config: GatewayConfig): OwnEndpoint[] {
+  return config.dns.servers.flatMap((server) => {
+    const plain = parseAddress(server);
+    if (plain !== null) return [{ address: plain, port: 53 }];
+    const [, host, port] = /^\[?([^\]]+)\]?:(\d+)$/.exec(server) ?? [];
+    const address = parseAddress(host ?? '');
+    return address === null ? [] : [{ address, port: Number(port) }];
+  });
+}

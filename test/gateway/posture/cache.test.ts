@@ -1,0 +1,322 @@
+// The cache: what is asked when, what is believed how long, and who is told.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { PostureFacts, PostureReport } from '../../../gateway/decision/posture.ts';
+import { createPostureCache, type PostureCacheOptions } from '../../../gateway/posture/cache.ts';
+import { SourceError } from '../../../gateway/posture/source.ts';
+import {
+  type Clock,
+  createClock,
+  createFakeSource,
+  type FakeSource,
+  healthyReport,
+  settled,
+  UDID,
+} from './fake-source.ts';
+
+function setUp(
+  t: TestContext,
+  answers?: (deviceId: string) => PostureReport | null | Error,
+  change: Partial<PostureCacheOptions> = {},
+) {
+  const now: Clock = createClock();
+  const source: FakeSource = createFakeSource(answers);
+  const cache = createPostureCache({
+    source,
+    maxAgeMs: 60_000,
+    negativeMs: 10_000,
+    maxDevices: 100,
+    deadlineMs: 60_000,
+    recheckMs: 60_000,
+    now,
+    ...change,
+  });
+  t.after(() => cache.close());
+  const told: PostureFacts[] = [];
+  cache.onChange((_, facts) => told.push(facts));
+  return { now, source, cache, told };
+}
+
+function nth<T>(list: readonly T[], at: number): T {
+  const item = list[at];
+  assert.ok(item !== undefined, `there is no item ${at}`);
+  return item;
+}
+
+const outage = (retryAfterMs: number | null = null) =>
+  new SourceError('outage', 'down', { retryAfterMs });
+
+test('sixty connections of one device are one question (P09)', async (t) => {
+  const { source, cache } = setUp(t);
+  const all = Array.from({ length: 60 }, () => cache.facts(UDID));
+  nth(source.asked, 0).answer(healthyReport());
+  for (const facts of await Promise.all(all)) assert.equal(facts.report?.id, '616');
+  assert.equal(source.asked.length, 1);
+});
+
+test('a report is used until its time is over, then asked for again', async (t) => {
+  const { now, source, cache } = setUp(t, () => healthyReport());
+  await cache.facts(UDID);
+  now.advance(59_999);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 1);
+  now.advance(1);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 2);
+});
+
+test('a clock set back does not keep a report fresh', async (t) => {
+  const { now, source, cache } = setUp(t, () => healthyReport());
+  await cache.facts(UDID);
+  now.advance(-1);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 2);
+});
+
+test('"no such device" is remembered too, for its own time (P09)', async (t) => {
+  const { now, source, cache } = setUp(t, () => null);
+  assert.deepEqual(await cache.facts(UDID), { report: null, known: true });
+  now.advance(9_999);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 1);
+  now.advance(1);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 2);
+});
+
+test('a silent source leaves the last report, marked as unconfirmed (P07)', async (t) => {
+  let answer: PostureReport | Error = healthyReport();
+  const { now, cache, told } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  answer = outage();
+  now.advance(60_000);
+  const facts = await cache.facts(UDID);
+  assert.deepEqual(facts, { report: healthyReport(), known: false });
+  assert.deepEqual(cache.peek(UDID), facts);
+  assert.equal(told.at(-1)?.known, false);
+});
+
+test('an answer that cannot be believed takes the last report away (P06)', async (t) => {
+  let answer: PostureReport | Error = healthyReport();
+  const { now, cache } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  answer = new SourceError('answer', 'odd');
+  now.advance(60_000);
+  assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
+  assert.equal(cache.health().ok, true);
+  assert.equal(cache.health().lastError, 'odd');
+});
+
+test('a report about another device is never believed, whatever the source (P06)', async (t) => {
+  const { cache } = setUp(t, () => healthyReport({ deviceId: 'another' }));
+  assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
+});
+
+test('a source that never answers is given up at the deadline (P05)', async (t) => {
+  const { source, cache } = setUp(t, undefined, { deadlineMs: 5 });
+  assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
+  assert.equal(nth(source.asked, 0).signal.aborted, true);
+  assert.match(cache.health().lastError ?? '', /within 5 ms/);
+});
+
+test('a failure is remembered for a second, then the source is asked again and recovers (P05, P09)', async (t) => {
+  let answer: PostureReport | Error = outage();
+  const { now, source, cache } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  now.advance(999);
+  await cache.facts(UDID);
+  assert.equal(source.asked.length, 1);
+  answer = healthyReport();
+  now.advance(1);
+  assert.equal((await cache.facts(UDID)).known, true);
+  assert.deepEqual(cache.health(), { ok: true, lastSuccess: now(), lastError: null });
+});
+
+test('a source that asked to be left alone is left alone, for every device (P09)', async (t) => {
+  let answer: PostureReport | Error = outage(7_000);
+  const { now, source, cache } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  answer = healthyReport();
+  now.advance(6_999);
+  assert.equal((await cache.facts(UDID)).known, false);
+  assert.equal((await cache.facts('another')).known, false);
+  assert.equal((await cache.refresh(UDID)).known, false);
+  assert.equal(source.asked.length, 1);
+  now.advance(1);
+  assert.equal((await cache.facts(UDID)).known, true);
+});
+
+test('a wish to be left alone for a year is honoured for five minutes', async (t) => {
+  let answer: PostureReport | Error = outage(31_536_000_000);
+  const { now, cache } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  answer = healthyReport();
+  now.advance(300_000);
+  assert.equal((await cache.facts(UDID)).known, true);
+});
+
+test('a source that is down is asked by one device at a time, ever more rarely', async (t) => {
+  const { now, source, cache } = setUp(t, () => outage());
+  for (const device of ['dev-1', 'dev-2', 'dev-3', 'dev-4']) await cache.facts(device);
+  assert.equal(source.asked.length, 3);
+  now.advance(500);
+  await Promise.all(['dev-5', 'dev-6', 'dev-7'].map((device) => cache.facts(device)));
+  assert.equal(source.asked.length, 4);
+  now.advance(999);
+  await cache.facts('dev-8');
+  assert.equal(source.asked.length, 4);
+  now.advance(1);
+  await cache.facts('dev-8');
+  assert.equal(source.asked.length, 5);
+});
+
+test('many questions in flight that fail together count as one failure', async (t) => {
+  const { source, cache } = setUp(t);
+  const all = Array.from({ length: 60 }, (_, at) => cache.facts(`device-${at}`));
+  for (const question of source.asked) question.fail(outage());
+  await Promise.all(all);
+  const next = cache.facts('device-60');
+  assert.equal(source.asked.length, 61);
+  nth(source.asked, 60).answer(healthyReport({ deviceId: 'device-60' }));
+  assert.equal((await next).known, true);
+});
+
+test('an outage does not push good reports out of memory', async (t) => {
+  let answer: PostureReport | Error = healthyReport();
+  const { now, cache } = setUp(t, () => answer, { maxDevices: 4 });
+  await cache.facts(UDID);
+  answer = outage(60_000);
+  await cache.facts('dev-0');
+  for (let at = 1; at < 50; at += 1) await cache.facts(`dev-${at}`);
+  now.advance(1);
+  assert.equal(cache.peek(UDID)?.report?.id, '616');
+});
+
+test('memory is bounded, and what is forgotten can no longer be found', async (t) => {
+  const { cache } = setUp(
+    t,
+    (deviceId) => healthyReport({ deviceId, id: `n-${deviceId}`, serial: `s-${deviceId}` }),
+    { maxDevices: 2 },
+  );
+  for (const device of ['dev-1', 'dev-2', 'dev-3']) await cache.facts(device);
+  assert.equal(cache.peek('dev-1'), undefined);
+  assert.equal(cache.findDevice({ uemId: 'n-dev-1', serial: 's-dev-1', deviceId: 'dev-1' }), null);
+  assert.equal(cache.findDevice({ uemId: 'n-dev-3' }), 'dev-3');
+});
+
+test('a refresh asks although the report is fresh', async (t) => {
+  const { source, cache } = setUp(t, () => healthyReport());
+  await cache.facts(UDID);
+  await cache.refresh(UDID);
+  assert.equal(source.asked.length, 2);
+});
+
+test('a refresh during a question waits for one more, and shares it with all who want one', async (t) => {
+  const { source, cache } = setUp(t);
+  const first = cache.facts(UDID);
+  const refreshes = [cache.refresh(UDID), cache.refresh(UDID), cache.refresh(UDID)];
+  nth(source.asked, 0).answer(healthyReport());
+  assert.equal((await first).report?.compliance, 'compliant');
+  await settled();
+  assert.equal(source.asked.length, 2);
+  nth(source.asked, 1).answer(healthyReport({ compliance: 'non_compliant' }));
+  for (const facts of await Promise.all(refreshes)) {
+    assert.equal(facts.report?.compliance, 'non_compliant');
+  }
+  assert.equal(source.asked.length, 2);
+});
+
+test('listeners hear of what could alter a verdict, and of nothing else', async (t) => {
+  let answer: PostureReport | null = healthyReport();
+  const { cache, told } = setUp(t, () => answer);
+  await cache.refresh(UDID);
+  assert.equal(told.length, 1);
+  answer = healthyReport({ fetchedAt: 5 });
+  await cache.refresh(UDID);
+  assert.equal(told.length, 1);
+  answer = healthyReport({ groups: ['staff', 'admins'] });
+  await cache.refresh(UDID);
+  answer = null;
+  await cache.refresh(UDID);
+  assert.equal(told.length, 3);
+});
+
+test('whoever stopped listening hears no more', async (t) => {
+  const { cache } = setUp(t, () => healthyReport());
+  let heard = 0;
+  const stop = cache.onChange(() => {
+    heard += 1;
+  });
+  stop();
+  await cache.facts(UDID);
+  assert.equal(heard, 0);
+});
+
+test('a re-check asks for what is no longer fresh, and tells about every device', async (t) => {
+  const { now, source, cache, told } = setUp(t, (deviceId) => healthyReport({ deviceId }));
+  await cache.facts('dev-1');
+  now.advance(60_000);
+  await cache.facts('dev-2');
+  told.length = 0;
+  await cache.recheck(['dev-1', 'dev-2']);
+  assert.deepEqual(
+    source.asked.map(({ deviceId }) => deviceId),
+    ['dev-1', 'dev-2', 'dev-1'],
+  );
+  assert.deepEqual(
+    new Set(told.map(({ report }) => report?.deviceId)),
+    new Set(['dev-1', 'dev-2']),
+  );
+});
+
+test('live devices are re-checked again and again until the cache is closed', async (t) => {
+  const { cache } = setUp(t, () => healthyReport(), { recheckMs: 1 });
+  let rounds = 0;
+  await new Promise<void>((resolve) => {
+    cache.start(() => {
+      rounds += 1;
+      if (rounds === 3) resolve();
+      return [UDID];
+    });
+  });
+  cache.close();
+  assert.equal(rounds, 3);
+});
+
+test('an event finds its device by number first, then serial, then UDID', async (t) => {
+  const { cache } = setUp(t, (deviceId) =>
+    healthyReport({ deviceId, id: deviceId === UDID ? '616' : '7', serial: `S-${deviceId}` }),
+  );
+  await cache.facts(UDID);
+  await cache.facts('other');
+  assert.equal(cache.findDevice({ uemId: '616', serial: 'S-other', deviceId: 'other' }), UDID);
+  assert.equal(cache.findDevice({ uemId: '99', serial: 's-OTHER', deviceId: UDID }), 'other');
+  assert.equal(cache.findDevice({ uemId: null, serial: null, deviceId: UDID }), UDID);
+  assert.equal(cache.findDevice({ uemId: '99', serial: 'none', deviceId: 'never-seen' }), null);
+  assert.equal(cache.findDevice({ uemId: '__proto__', serial: 'constructor' }), null);
+});
+
+test('a device the UEM has forgotten is still found by the number it had', async (t) => {
+  let answer: PostureReport | null = healthyReport();
+  const { cache } = setUp(t, () => answer);
+  await cache.facts(UDID);
+  answer = null;
+  await cache.refresh(UDID);
+  assert.equal(cache.findDevice({ uemId: '616' }), UDID);
+});
+
+test('closing ends what is in flight and asks nothing more', async (t) => {
+  const { source, cache } = setUp(t);
+  const facts = cache.facts(UDID);
+  cache.close();
+  assert.deepEqual(await facts, { report: null, known: false });
+  await cache.facts('another');
+  assert.equal(source.asked.length, 1);
+});
+
+test('a source that throws something of its own is an outage, not a crash', async (t) => {
+  const { cache } = setUp(t, () => new TypeError('boom'));
+  assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
+  assert.equal(cache.health().ok, false);
+});
