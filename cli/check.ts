@@ -1,0 +1,55 @@
+// `zonegate check`: reads every file as a start would, runs the tests in them, and says what is wrong and where.
+
+import type { Command } from 'commander';
+import { findConfigFile } from './config-file.ts';
+import { type Everything, loadEverything } from './load.ts';
+import { type ExitCode, plural, print, sayIssues } from './output.ts';
+
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('check the configuration and run the tests in the rule files')
+    .option('-c, --config <file>', 'configuration file')
+    .option('--json', 'print one JSON document')
+    .addHelpText('before', 'Example: zonegate check --config state/zonegate.yaml\n')
+    .action(async (options: { config?: string; json?: boolean }) => {
+      process.exitCode = await check(findConfigFile(options.config), options.json === true);
+    });
+}
+
+async function check(file: string, asJson: boolean): Promise<ExitCode> {
+  const read = await loadEverything(file);
+  if (asJson) {
+    const issues = read.ok
+      ? []
+      : read.issues.map(({ file: where, line, column, message, hint }) => ({
+          file: where,
+          line,
+          column,
+          message,
+          hint,
+        }));
+    print(JSON.stringify({ ok: read.ok, file, issues }));
+    return read.ok ? 0 : 2;
+  }
+  if (!read.ok) {
+    sayIssues(read.issues, `${file}: ${plural(read.issues.length, 'issue')}`);
+    return 2;
+  }
+  print(`${file}: ok (${describe(read.all)})`);
+  return 0;
+}
+
+function describe({ gateway, idp }: Everything): string {
+  const parts: string[] = [];
+  if (gateway !== null) {
+    const { sets, tests } = gateway.rules.value;
+    const rules = sets.reduce((sum, set) => sum + set.rules.length, 0);
+    parts.push(plural(rules, 'traffic rule'), `${plural(tests.length, 'rule test')} passed`);
+  }
+  if (idp !== null) {
+    const { zones, signOn } = idp.policy;
+    parts.push(plural(zones.length, 'zone'), plural(signOn.rules.length, 'sign-on rule'));
+  }
+  return parts.join(', ');
+}

@@ -1,0 +1,131 @@
+// Reads zonegate.yaml and every file it names into one value, or every issue of all of them at once.
+
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { gatewayShape } from '../gateway/config/config.ts';
+import { type Loaded, load } from '../gateway/config/load.ts';
+import {
+  checkZoneNames,
+  type IdpConfig,
+  idpSection,
+  parseSignOn,
+  parseZones,
+} from '../idp-zone/config/parse.ts';
+import { runSignOnTests, type SignOnFile } from '../idp-zone/decision/run-tests.ts';
+import { compileZone, type ZoneSource } from '../idp-zone/decision/zone.ts';
+import type { IdpPolicy } from '../idp-zone/idp-zone.ts';
+import { type ConfigFile, readConfigFile } from '../runtime/config-file.ts';
+import type { Issue, Parsed, PlacedIssue } from '../runtime/issue.ts';
+import { listenAddress, optional, parseWith, secretText, section } from '../runtime/schema.ts';
+
+const commonShape = {
+  admin: section({
+    listen: listenAddress().prefault('127.0.0.1:8446'),
+    tokens: z.array(secretText()).default([]),
+    hosts: z.array(z.string().min(1)).default([]),
+  }).prefault({}),
+  log: section({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  zones: z.string().min(1).default('zones.yaml'),
+  signOn: z.string().min(1).default('sign-on.yaml'),
+};
+
+const both = section({ ...gatewayShape, ...commonShape, idp: optional(idpSection) });
+const idpOnly = section({ ...commonShape, idp: idpSection });
+
+type WithGateway = z.output<typeof both>;
+type IdpOnly = z.output<typeof idpOnly>;
+type Common = Pick<WithGateway, keyof typeof commonShape | 'idp'>;
+
+/** Everything one process runs on, read at one moment. */
+export interface Everything {
+  readonly file: string;
+  readonly folder: string;
+  readonly common: Common;
+  readonly gateway: Loaded | null;
+  readonly idp: { readonly config: IdpConfig; readonly policy: IdpPolicy } | null;
+  /** Values that must never reach a log. */
+  readonly secrets: readonly string[];
+  /** Every file read, absolute: what to watch. */
+  readonly inputs: readonly string[];
+}
+
+export type EverythingRead =
+  | { readonly ok: true; readonly all: Everything }
+  | {
+      readonly ok: false;
+      readonly issues: readonly PlacedIssue[];
+      readonly inputs: readonly string[];
+    };
+
+/** One process runs the gateway, idp-zone, or both: a file with none of the gateway's keys has no gateway. */
+function parseMain(value: unknown): Parsed<WithGateway | IdpOnly> {
+  const keys = Object.keys(typeof value === 'object' && value !== null ? value : {});
+  const hasGateway = keys.some((key) => key in gatewayShape) || !keys.includes('idp');
+  return hasGateway ? parseWith(both)(value) : parseWith(idpOnly)(value);
+}
+
+export async function loadEverything(file: string): Promise<EverythingRead> {
+  const main = await readConfigFile(file, parseMain);
+  if (!main.ok) return { ok: false, issues: main.issues, inputs: [resolve(file)] };
+  const common = main.config.value;
+  const folder = dirname(resolve(file));
+  const issues: PlacedIssue[] = [];
+  const inputs = [...main.config.inputs];
+  const secrets = [...main.config.secrets];
+
+  let gateway: Loaded | null = null;
+  if ('identity' in common) {
+    const { hash, place } = main.config;
+    const read = await load({ config: common, file, folder, hash, place });
+    if (read.ok) gateway = read.loaded;
+    else issues.push(...read.issues);
+    inputs.push(...(read.ok ? read.loaded.inputs : [resolve(folder, common.rules)]));
+  }
+  const idp = common.idp === null ? null : await loadIdp(common, common.idp, folder);
+  issues.push(...(idp?.issues ?? []));
+  inputs.push(...(idp?.inputs ?? []));
+  secrets.push(...(idp?.secrets ?? []));
+  if (issues.length > 0) return { ok: false, issues, inputs };
+  const policy = idp?.policy ?? null;
+  return {
+    ok: true,
+    all: {
+      file,
+      folder,
+      common,
+      gateway,
+      secrets,
+      inputs,
+      idp: common.idp === null || policy === null ? null : { config: common.idp, policy },
+    },
+  };
+}
+
+async function loadIdp(common: Common, config: IdpConfig, folder: string) {
+  const zones = await readConfigFile(resolve(folder, common.zones), parseZones);
+  const signOn = await readConfigFile(resolve(folder, common.signOn), parseSignOn);
+  const files = [common.zones, common.signOn, config.tls.certificate, config.tls.key];
+  const inputs = files.map((name) => resolve(folder, name));
+  const issues: PlacedIssue[] = [
+    ...(zones.ok ? [] : zones.issues),
+    ...(signOn.ok ? [] : signOn.issues),
+  ];
+  if (!zones.ok || !signOn.ok) return { issues, inputs, secrets: [], policy: null };
+  issues.push(...checkSignOn(signOn.config, zones.config.value));
+  const secrets = [...zones.config.secrets, ...signOn.config.secrets];
+  const policy: IdpPolicy = { zones: zones.config.value, signOn: signOn.config.value.policy };
+  return { issues, inputs, secrets, policy };
+}
+
+function checkSignOn(
+  file: ConfigFile<SignOnFile>,
+  zones: readonly ZoneSource[],
+): readonly PlacedIssue[] {
+  const placed = (issue: Issue) => ({ ...issue, file: file.file, ...file.place(issue.path) });
+  const names = checkZoneNames(file.value, zones);
+  if (names.length > 0) return names.map(placed);
+  const compiled = zones.map((zone) => compileZone({ ...zone, pending: zone.feed !== null }));
+  return runSignOnTests(file.value, compiled).map(({ path, message }) =>
+    placed({ path, message, hint: null }),
+  );
+}
