@@ -1,5 +1,6 @@
 // Builds the gateway's parts from a configuration and wires them together; start and close.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Hono } from 'hono';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -10,11 +11,12 @@ import type { Policy } from './decision/policy.ts';
 import type { PostureFacts } from './decision/posture.ts';
 import { rejudge, type Standing } from './decision/rejudge.ts';
 import { mountApi } from './edge/api.ts';
-import type { ForwardParts } from './edge/forward.ts';
+import type { ForwardParts } from './edge/carry.ts';
 import { listen } from './edge/listen.ts';
 import { reach, upstreamCandidates } from './edge/reach.ts';
 import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
+import { watchExpiry } from './expiry.ts';
 import { createPostureCache, type PostureCache } from './posture/cache.ts';
 import { createUemWebhook } from './posture/webhook.ts';
 import { createSource } from './posture-source.ts';
@@ -50,11 +52,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const now = Date.now;
   const telemetry = createTelemetry(metrics, log);
   const source = createSource(options.loaded, now);
+  // An inventory is in memory as it is: kept a second time it would only delay what a reload brings.
+  const keptMs = config.posture.source.kind === 'inventory' ? 0 : config.posture.maxReportAge;
   const posture = createPostureCache({
     source,
     // Asked again a little before the decision calls it stale, so that a slow connect is no refusal.
-    maxAgeMs: config.posture.maxReportAge * 0.8,
-    negativeMs: config.posture.maxReportAge,
+    maxAgeMs: keptMs * 0.8,
+    negativeMs: keptMs,
     maxDevices: config.posture.maxDevices,
     deadlineMs: config.posture.timeout,
     recheckMs: config.posture.recheck,
@@ -95,6 +99,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   watchPosture({ posture, tunnels, policy: () => current.policy, now, metrics, telemetry, log });
   metrics.gauge('zonegate_tunnels_open', 'Tunnels open now.', () => tunnels.count());
+  let inForce = options.loaded;
+  watchExpiry(metrics, () => inForce);
   const loadedAt = metrics.gauge(
     'zonegate_config_last_reload_success_timestamp_seconds',
     'When the configuration in force was read.',
@@ -113,9 +119,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       current = snapshotOf(options.loaded, own);
     },
     replace(loaded) {
-      const before = current;
+      // What the old resolver is still being asked it may answer: a reload refuses nobody (design 5.6).
       current = snapshotOf(loaded, own);
-      before.resolver.close();
+      inForce = loaded;
       listener.setTls(loaded.tls);
       source.update(loaded);
       loadedAt.set(now() / 1000);
@@ -127,7 +133,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         'configuration reloaded',
       );
       cut.catch((error: unknown) => log.error({ err: error }, 'judging open tunnels anew failed'));
-      return restartNeeded(before.config, loaded.config);
+      return restartNeeded(config, loaded.config);
     },
     refusedReload(summary) {
       telemetry.reloads.failed.inc();
@@ -149,7 +155,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
 function listenOptions({ config, tls }: Loaded) {
   const { host, port } = config.listeners.device;
-  const { handshake, head, idleConnection } = config.limits;
+  const { handshake, head, idleConnection, unauthenticated, unauthenticatedPerSource } =
+    config.limits;
   return {
     host: host === '' ? null : host,
     port,
@@ -157,6 +164,8 @@ function listenOptions({ config, tls }: Loaded) {
     handshakeTimeoutMs: handshake,
     headTimeoutMs: head,
     idleConnectionMs: idleConnection,
+    unauthenticated,
+    unauthenticatedPerSource,
   };
 }
 
@@ -210,7 +219,7 @@ function judgeWith({ policy, now }: Rejudging, facts: PostureFacts) {
 }
 
 /** Settings that are read once; a change of them waits for a restart and says so. */
-function restartNeeded(before: GatewayConfig, after: GatewayConfig): readonly string[] {
+function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly string[] {
   const once = (config: GatewayConfig): Record<string, unknown> => ({
     'listeners.device': config.listeners.device,
     'posture.source': config.posture.source,
@@ -220,9 +229,11 @@ function restartNeeded(before: GatewayConfig, after: GatewayConfig): readonly st
     'limits.handshake': config.limits.handshake,
     'limits.head': config.limits.head,
     'limits.idleConnection': config.limits.idleConnection,
+    'limits.unauthenticated': config.limits.unauthenticated,
+    'limits.unauthenticatedPerSource': config.limits.unauthenticatedPerSource,
   });
   const then = once(after);
-  return Object.entries(once(before))
-    .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(then[key]))
+  return Object.entries(once(started))
+    .filter(([key, value]) => !isDeepStrictEqual(value, then[key]))
     .map(([key]) => key);
 }

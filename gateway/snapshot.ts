@@ -37,6 +37,7 @@ export function snapshotOf(loaded: Loaded, own: readonly OwnEndpoint[]): Snapsho
       maxTtlMs: config.dns.maxTtl,
       negativeTtlMs: config.dns.negativeTtl,
       maxNames: config.dns.maxNames,
+      now: Date.now,
     }),
     readPeer: peerReader({
       authorities: loaded.tls.authorities.map((pem) => new X509Certificate(pem)),

@@ -125,6 +125,8 @@ export const gatewayShape = {
   limits: section({
     tunnels: count.default(50_000),
     tunnelsPerDevice: count.default(256),
+    unauthenticated: count.default(2000),
+    unauthenticatedPerSource: count.default(64),
     idleTunnel: durationMs({ minMs: 100 }).prefault('10m'),
     idleConnection: durationMs({ minMs: 100 }).prefault('30s'),
     handshake: durationMs({ minMs: 100 }).prefault('10s'),

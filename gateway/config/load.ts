@@ -1,6 +1,6 @@
 // Files → one policy snapshot: reads, parses, compiles and tests everything, or names everything that is wrong.
 
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type CompiledRules, compileRules } from '../../dtr-rules/compile.ts';
@@ -9,6 +9,7 @@ import type { RuleFile } from '../../dtr-rules/rule.ts';
 import { runRuleTests } from '../../dtr-rules/run-tests.ts';
 import { type ConfigFile, readConfigFile } from '../../runtime/config-file.ts';
 import type { Issue, PlacedIssue } from '../../runtime/issue.ts';
+import { keyPairTrouble } from '../../runtime/key-pair.ts';
 import type { Policy } from '../decision/policy.ts';
 import type { Revocation } from '../decision/revocation.ts';
 import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
@@ -149,13 +150,8 @@ async function readTls(config: GatewayConfig, reader: Reader): Promise<TlsMateri
 
 function checkKeyPair(certificate: string, key: string, reader: Reader): void {
   if (certificate === '' || key === '') return;
-  const hint = 'expected a PEM certificate (leaf first) and its own PEM key';
-  try {
-    if (new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) return;
-    reader.own({ path: ['tls', 'key'], message: 'the key is not that of the certificate', hint });
-  } catch {
-    reader.own({ path: ['tls'], message: 'the certificate or key cannot be read', hint });
-  }
+  const message = keyPairTrouble(certificate, key);
+  if (message !== null) reader.own({ path: ['tls', 'key'], message, hint: null });
 }
 
 function fingerprintOf(pem: string): string {

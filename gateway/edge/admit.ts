@@ -41,7 +41,6 @@ export interface Admitted<T> {
   readonly id: string;
   readonly carrier: T;
   readonly tunnel: Tunnel;
-  readonly standing: Standing;
   readonly place: Place;
   readonly startedAt: number;
 }
@@ -82,6 +81,7 @@ export async function admit<T>(
   };
 
   let place: Place | null = null;
+  let reached: Reached<T> | null = null;
   try {
     // 1 who is it?
     const who = identify(asked.connection.peer, policy.identity, startedAt);
@@ -103,7 +103,8 @@ export async function admit<T>(
     const dialling = parts.now();
     const signal = AbortSignal.any([place.signal, asked.connection.gone]);
     const way = { tunnel, target: asked.target, candidates, signal };
-    const { carrier, candidate } = await reach(way);
+    reached = await reach(way);
+    const { carrier, candidate } = reached;
     parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
     const standing: Standing = {
       peer: asked.connection.peer,
@@ -113,8 +114,10 @@ export async function admit<T>(
       address: candidate.address,
       source: candidate.source,
     };
-    // The world may have changed while it connected (threats P03).
+    // The world may have changed while it connected, or does so from here on (threats P03).
+    place.stand(standing);
     const facts = await parts.posture.facts(identity.deviceId);
+    signal.throwIfAborted();
     const late = rejudge(standing, facts, parts.policy(), parts.now());
     if (late !== null) {
       discard(carrier);
@@ -136,8 +139,9 @@ export async function admit<T>(
       policyVersion: policy.version,
       elapsedMs: parts.now() - startedAt,
     });
-    return { ok: true, id, carrier, tunnel, standing, place, startedAt };
+    return { ok: true, id, carrier, tunnel, place, startedAt };
   } catch (error) {
+    discard(reached?.carrier);
     place?.release();
     const cut = place?.cutBy() ?? null;
     const reason = cut ?? (error instanceof GatewayError ? error.code : 'gateway.internal');

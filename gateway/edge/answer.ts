@@ -1,13 +1,17 @@
 // Turns a reason into what a proxy client understands and a person can act on; it discloses nothing else.
 
 import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { type Reason, reasons } from '../decision/reasons.ts';
+import type { Exchange } from './turns.ts';
 
 export interface AnswerOptions {
   /** This gateway's name in Via and Proxy-Status, RFC 9110 section 7.6.3. */
   readonly name: string;
   /** Where the person finds help; null when the operator gave none. */
   readonly help: string | null;
+  /** Where a code of HTTP says it more exactly than that of the reason. */
+  readonly status?: number;
 }
 
 export interface Answer {
@@ -24,7 +28,8 @@ export function answerRefusal(
   accept: string | undefined,
   options: AnswerOptions,
 ): Answer {
-  const { status, error, sentence, fix } = reasons[reason];
+  const { error, sentence, fix } = reasons[reason];
+  const { status = reasons[reason].status } = options;
   const asPage = accept?.includes('text/html') === true;
   const help = options.help;
   const body = asPage
@@ -59,6 +64,39 @@ export function answerRefusal(
 export function toBytes(answer: Answer): string {
   const head = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${head.join('')}\r\n${answer.body}`;
+}
+
+/** How long a refused device may go on sending before the connection is cut off. */
+const lingerMs = 1000;
+
+/** The last that is said on a connection the HTTP server has let go of. What still comes in is thrown
+ *  away for a moment: closing on unread bytes would reset the connection, and with it lose the answer. */
+export function sayLast(socket: Duplex, bytes: string): void {
+  if (socket.destroyed) return;
+  if (socket.readableEnded) return void socket.end(bytes, () => socket.destroy());
+  const cutOff = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once('close', () => clearTimeout(cutOff));
+  socket.once('end', () => socket.end(() => socket.destroy()));
+  socket.end(bytes);
+  socket.resume();
+}
+
+/** Refuses a request; the connection ends with it, once what the device is still sending is read. */
+export function refuseExchange(
+  { request, response }: Exchange,
+  reason: Reason,
+  id: string,
+  options: AnswerOptions,
+): void {
+  if (response.headersSent || response.destroyed || !request.socket.writable) return;
+  const answer = answerRefusal(reason, id, request.headers.accept, options);
+  response.writeHead(answer.status, STATUS_CODES[answer.status], answer.headers);
+  if (request.method !== 'HEAD') response.write(answer.body);
+  if (request.complete) return void response.end();
+  const cutOff = setTimeout(() => response.end(), lingerMs);
+  response.once('close', () => clearTimeout(cutOff));
+  request.once('end', () => response.end());
+  request.resume();
 }
 
 function page(reason: Reason, id: string, help: string | null): string {

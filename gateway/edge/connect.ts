@@ -8,9 +8,11 @@ import type { PeerFacts } from '../decision/identity.ts';
 import type { Reason } from '../decision/reasons.ts';
 import { parseConnectTarget } from '../decision/target.ts';
 import { type AdmitParts, admit, type Reached, type Way } from './admit.ts';
-import { type AnswerOptions, answerRefusal, toBytes } from './answer.ts';
-import { connectionOf } from './connection.ts';
+import { type AnswerOptions, answerRefusal, sayLast, toBytes } from './answer.ts';
+import { abandon, connectionOf } from './connection.ts';
+import { isPlainConnect } from './request-head.ts';
 import { splice } from './splice.ts';
+import { endTurns } from './turns.ts';
 
 export interface CarryParts extends AdmitParts {
   readonly answer: () => AnswerOptions;
@@ -22,58 +24,78 @@ export interface CarryParts extends AdmitParts {
 // RFC 9110 section 9.3.6: a 2xx to CONNECT carries neither Content-Length nor Transfer-Encoding.
 const established = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 
+const maxEarlyBytes = 65_536;
+
 export async function handleConnect(
   request: IncomingMessage,
   socket: TLSSocket,
-  early: Buffer,
+  head: Buffer,
   parts: CarryParts,
 ): Promise<void> {
   // The HTTP server has let go of the socket and its time-outs; errors are ours from here on.
   socket.on('error', () => socket.destroy());
-  const connection = connectionOf(socket, parts.readPeer);
-  const target = isPlain(request) ? parseConnectTarget(request.url ?? '') : null;
+  if (socket.destroyed || !endTurns(socket)) return void socket.destroy();
+  const connection = connectionOf(request.socket as TLSSocket, parts.readPeer);
+  const target = isPlainConnect(request) ? parseConnectTarget(request.url ?? '') : null;
   if (target === null) {
     const reason = 'request.malformed';
-    parts.telemetry.malformed(reason, connection.clientAddress, 'CONNECT target');
-    return end(socket, reason, randomUUID(), request, parts);
+    const id = randomUUID();
+    const { clientAddress } = connection;
+    parts.telemetry.malformed({ id, reason, clientAddress, detail: 'CONNECT' });
+    return refuse(socket, reason, id, request, parts);
   }
   const asked = { kind: 'connect', method: 'CONNECT', target, connection } as const;
+  const takeEarly = holdEarly(socket, head);
   const admitted = await admit(asked, parts, parts.reach);
+  const early = takeEarly();
   // After a refused CONNECT nothing more is read from this connection (RFC 9931 section 8, threats H10).
-  if (!admitted.ok) return end(socket, admitted.reason, admitted.id, request, parts);
+  if (!admitted.ok) return refuse(socket, admitted.reason, admitted.id, request, parts);
 
-  const { carrier, place, tunnel, id, startedAt, standing } = admitted;
+  const { carrier, place, tunnel, id, startedAt } = admitted;
   socket.setNoDelay(true);
   if (!socket.destroyed) socket.write(established);
   const idleMs = tunnel.idleMs ?? parts.idleMs();
   const pumped = splice(socket, carrier, { idleMs, early });
-  place.open({ standing, cut: pumped.cut });
+  place.open(pumped.cut);
   const why = await pumped.ended;
   place.release();
   parts.telemetry.ended({
     id,
     end: why,
     cutBy: place.cutBy(),
+    failure: null,
     bytes: pumped.bytes,
     elapsedMs: parts.now() - startedAt,
   });
 }
 
-/** One Host, as RFC 9112 section 3.2 demands of CONNECT too; it decides nothing (threats H07, H08). */
-function isPlain(request: IncomingMessage): boolean {
-  return (
-    request.rawHeaders.filter((one, i) => i % 2 === 0 && one.toLowerCase() === 'host').length === 1
-  );
+/** What a device sends while it is judged waits. One that sends nothing and ends has left: nobody
+ *  will speak in its tunnel (threats R06). */
+function holdEarly(socket: TLSSocket, head: Buffer): () => Buffer {
+  const early = [head];
+  let size = head.length;
+  const hold = (chunk: Buffer): void => {
+    early.push(chunk);
+    size += chunk.length;
+    if (size >= maxEarlyBytes) socket.pause();
+  };
+  const ended = (): void => {
+    if (size === 0) abandon(socket);
+  };
+  socket.on('data', hold).on('end', ended);
+  return () => {
+    socket.off('data', hold).off('end', ended).pause();
+    return Buffer.concat(early);
+  };
 }
 
-function end(
+function refuse(
   socket: TLSSocket,
   reason: Reason,
   id: string,
   request: IncomingMessage,
   parts: CarryParts,
 ): void {
-  if (socket.destroyed) return;
   const answer = answerRefusal(reason, id, request.headers.accept, parts.answer());
-  socket.end(toBytes(answer), () => socket.destroySoon());
+  sayLast(socket, toBytes(answer));
 }

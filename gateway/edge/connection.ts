@@ -14,7 +14,12 @@ export interface DeviceConnection {
   readonly gone: AbortSignal;
 }
 
-const connections = new WeakMap<TLSSocket, DeviceConnection>();
+interface Known {
+  readonly connection: DeviceConnection;
+  readonly leave: () => void;
+}
+
+const connections = new WeakMap<TLSSocket, Known>();
 
 /** Read once per TLS connection (reading a chain costs 100-360 µs); every request on it is judged anew. */
 export function connectionOf(
@@ -22,10 +27,11 @@ export function connectionOf(
   readPeer: (socket: TLSSocket) => PeerFacts,
 ): DeviceConnection {
   const known = connections.get(socket);
-  if (known !== undefined) return known;
+  if (known !== undefined) return known.connection;
   const gone = new AbortController();
   const left = new GatewayError('request.abandoned', 'the device closed the connection');
-  socket.once('close', () => gone.abort(left));
+  const leave = (): void => gone.abort(left);
+  socket.once('close', leave);
   const connection: DeviceConnection = {
     peer: readPeer(socket),
     clientAddress: socket.remoteAddress ?? '',
@@ -34,6 +40,11 @@ export function connectionOf(
     tlsCipher: socket.getCipher().standardName,
     gone: gone.signal,
   };
-  connections.set(socket, connection);
+  connections.set(socket, { connection, leave });
   return connection;
+}
+
+/** Nothing that is going on for this connection is wanted any more, though an answer may still go out. */
+export function abandon(socket: TLSSocket): void {
+  connections.get(socket)?.leave();
 }

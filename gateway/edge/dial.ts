@@ -52,6 +52,8 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
     if (candidate === undefined) return;
     const socket = connect(candidate, options.port);
     open.add(socket);
+    // For its whole life: it may be reset while nobody else listens yet (threats R06).
+    socket.on('error', () => undefined);
     const failed = (error: unknown): void => {
       lastError = error;
       open.delete(socket);

@@ -10,6 +10,9 @@ const hopByHop: ReadonlySet<string> = new Set([
   'te',
   'transfer-encoding',
   'upgrade',
+  'http2-settings',
+  // Trailers are not carried: a name in one must never pass for a header (threats H27).
+  'trailer',
   'proxy-authorization',
   'proxy-authenticate',
   'proxy-authentication-info',
@@ -31,9 +34,17 @@ const notNominable: ReadonlySet<string> = new Set([
   'cache-control',
 ]);
 
+/** What this hop adds. The version in Via is that of the received message (RFC 9110 section 7.6.3). */
+export interface Hop {
+  readonly method: string;
+  readonly authority: string;
+  /** `1.1 gw` */
+  readonly via: string;
+}
+
 /** The fields of a request as they go to the origin; Host is the target's, never the device's. */
-export function requestFields(raw: RawFields, authority: string, via: string): string[] {
-  const kept: string[] = ['host', authority];
+export function requestFields(raw: RawFields, hop: Hop): string[] {
+  const kept: string[] = ['host', hop.authority];
   const nominated = nominatedBy(raw);
   const passed: string[] = [];
   for (const [name, value] of pairs(raw)) {
@@ -41,9 +52,10 @@ export function requestFields(raw: RawFields, authority: string, via: string): s
     if (lower === 'host' || lower === 'expect' || claims.test(lower)) continue;
     if (hopByHop.has(lower) || nominated.has(lower)) continue;
     if (lower === 'via') passed.push(value);
+    else if (lower === 'max-forwards' && hop.method === 'OPTIONS') kept.push(name, oneLess(value));
     else kept.push(name, value);
   }
-  kept.push('via', [...passed, `1.1 ${via}`].join(', '));
+  kept.push('via', [...passed, hop.via].join(', '));
   return kept;
 }
 
@@ -75,8 +87,13 @@ export function isLoop(raw: RawFields, via: string): boolean {
   );
 }
 
-export function countField(raw: RawFields, wanted: string): number {
-  return pairs(raw).filter(([name]) => name.toLowerCase() === wanted).length;
+/** All values of a field, in order; `wanted` in lower case. */
+export function fieldValues(raw: RawFields, wanted: string): string[] {
+  return pairs(raw).flatMap(([name, value]) => (name.toLowerCase() === wanted ? [value] : []));
+}
+
+function oneLess(hops: string): string {
+  return /^[1-9]\d{0,8}$/.test(hops) ? String(Number(hops) - 1) : hops;
 }
 
 function nominatedBy(raw: RawFields): ReadonlySet<string> {

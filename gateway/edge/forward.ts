@@ -1,49 +1,49 @@
-// Absolute-form requests: admit each one, carry it to the origin with undici, bring the answer back.
+// Absolute-form requests: admit each one, and have it carried to its origin.
 
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import type { Dispatcher } from 'undici';
-import type { FailureReason, Reason } from '../decision/reasons.ts';
+import type { Reason } from '../decision/reasons.ts';
 import { type ForwardTarget, parseForwardTarget } from '../decision/target.ts';
-import { systemCode } from '../errors.ts';
-import { type Admitted, admit, type Reached, type Way } from './admit.ts';
-import { answerRefusal } from './answer.ts';
-import type { CarryParts } from './connect.ts';
+import { admit, type Reached, type Way } from './admit.ts';
+import { refuseExchange } from './answer.ts';
+import { carry, type ForwardParts } from './carry.ts';
 import { connectionOf } from './connection.ts';
-import { countField, isLoop, requestFields, responseFields } from './fields.ts';
+import { fieldValues, isLoop } from './fields.ts';
 import { type Origin, originOf } from './origins.ts';
+import { isPlain } from './request-head.ts';
+import type { Exchange } from './turns.ts';
 
-export interface ForwardParts extends CarryParts {
-  readonly firstByteMs: () => number;
-}
-
-export async function handleForward(
-  request: IncomingMessage,
-  response: ServerResponse,
-  parts: ForwardParts,
-): Promise<void> {
+export async function handleForward(exchange: Exchange, parts: ForwardParts): Promise<void> {
+  const { request } = exchange;
   const socket = request.socket as TLSSocket;
+  if (socket.destroyed) return;
   const connection = connectionOf(socket, parts.readPeer);
+  const method = request.method ?? '';
   const parsed = parseRequest(request, parts.answer().name);
   if (typeof parsed === 'string') {
-    parts.telemetry.malformed(parsed, connection.clientAddress, request.method ?? '');
-    return refuse(request, response, parsed, randomUUID(), parts);
+    const id = randomUUID();
+    const { clientAddress } = connection;
+    parts.telemetry.malformed({ id, reason: parsed, clientAddress, detail: method });
+    return refuseExchange(exchange, parsed, id, parts.answer());
   }
-  const method = request.method ?? 'GET';
   const asked = { kind: 'forward', method, target: parsed.target, connection } as const;
   const admitted = await admit(asked, parts, (way) => reachOrigin(socket, way, parsed, parts));
-  if (!admitted.ok) return refuse(request, response, admitted.reason, admitted.id, parts);
-  carry(request, response, parsed, admitted, parts);
+  if (!admitted.ok) return refuseExchange(exchange, admitted.reason, admitted.id, parts.answer());
+  carry({ exchange, connection, asked: parsed, admitted }, parts);
 }
 
 function parseRequest(request: IncomingMessage, name: string): ForwardTarget | Reason {
-  const parsed = parseForwardTarget(request.url ?? '');
+  const { method, rawHeaders, url = '' } = request;
+  if (!isPlain(request)) return 'request.malformed';
+  const parsed = parseForwardTarget(url);
   if (typeof parsed === 'string') return parsed;
-  if (countField(request.rawHeaders, 'host') > 1) return 'request.malformed';
   // Nothing is reflected (threats H19).
-  if (request.method === 'TRACE' || request.method === 'TRACK') return 'request.method';
-  return isLoop(request.rawHeaders, name) ? 'request.loop' : parsed;
+  if (method === 'TRACE' || method === 'TRACK') return 'request.method';
+  // It is for this hop to answer, and this hop has nothing to offer (RFC 9110 section 7.6.2).
+  const lastHop = fieldValues(rawHeaders, 'max-forwards').some((hops) => Number(hops) === 0);
+  if (method === 'OPTIONS' && lastHop) return 'request.method';
+  return isLoop(rawHeaders, name) ? 'request.loop' : parsed;
 }
 
 /** A kept connection serves the same device connection only, and only for the same judged addresses,
@@ -54,112 +54,5 @@ async function reachOrigin(
   asked: ForwardTarget,
   parts: ForwardParts,
 ): Promise<Reached<Origin>> {
-  return await originOf(socket, way, `http://${asked.authority}`, {
-    reach: parts.reach,
-    firstByteMs: parts.firstByteMs(),
-    idleMs: way.tunnel.idleMs ?? parts.idleMs(),
-  });
-}
-
-function carry(
-  request: IncomingMessage,
-  response: ServerResponse,
-  asked: ForwardTarget,
-  admitted: Admitted<Origin>,
-  parts: ForwardParts,
-): void {
-  const { place, id, carrier, standing, startedAt } = admitted;
-  const via = parts.answer().name;
-  const bytes = { sent: 0, received: 0 };
-  let controller: Dispatcher.DispatchController | null = null;
-  let over = false;
-
-  const finish = (): void => {
-    if (over) return;
-    over = true;
-    place.release();
-    const elapsedMs = parts.now() - startedAt;
-    parts.telemetry.ended({ id, end: 'answered', cutBy: place.cutBy(), bytes, elapsedMs });
-  };
-  const abort = (): void => {
-    controller?.abort(new Error('aborted'));
-    // A cut answer must not look complete (threats H23): the connection goes with it.
-    response.socket?.destroy();
-    finish();
-  };
-  place.open({ standing, cut: abort });
-  response.on('close', () => {
-    if (!response.writableFinished) controller?.abort(new Error('the device left'));
-    finish();
-  });
-  const body = hasBody(request) ? request : null;
-  body?.on('data', (chunk: Buffer) => {
-    bytes.sent += chunk.length;
-  });
-  body?.pause();
-
-  carrier.client.dispatch(
-    {
-      method: request.method as Dispatcher.HttpMethod,
-      path: asked.path,
-      headers: requestFields(request.rawHeaders, asked.authority, via),
-      body,
-    },
-    {
-      onRequestStart(started) {
-        controller = started;
-      },
-      onResponseStart(_, status, headers, statusText) {
-        // Informational answers end here: the gateway has answered Expect itself.
-        if (status < 200) return;
-        response.writeHead(status, statusText, responseFields(headers, via));
-      },
-      onResponseData(current, chunk) {
-        bytes.received += chunk.length;
-        if (response.write(chunk)) return;
-        current.pause();
-        response.once('drain', () => current.resume());
-      },
-      onResponseEnd() {
-        response.end();
-      },
-      onResponseError(_, error) {
-        if (over) return;
-        if (response.headersSent) return abort();
-        refuse(request, response, failureOf(error), id, parts);
-      },
-    },
-  );
-}
-
-function hasBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length'];
-  return request.headers['transfer-encoding'] !== undefined || (length ?? '0') !== '0';
-}
-
-function failureOf(error: unknown): FailureReason {
-  switch (systemCode(error)) {
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-      return 'origin.timeout';
-    case 'UND_ERR_SOCKET':
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'origin.incomplete';
-    default:
-      return 'origin.malformed';
-  }
-}
-
-function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
-  reason: Reason,
-  id: string,
-  parts: ForwardParts,
-): void {
-  if (response.headersSent || response.destroyed) return;
-  const answer = answerRefusal(reason, id, request.headers.accept, parts.answer());
-  response.writeHead(answer.status, answer.headers);
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
+  return await originOf(socket, way, `http://${asked.authority}`, parts.reach);
 }

@@ -1,13 +1,19 @@
 // The device listener: TLS that asks for a client certificate; CONNECT and plain requests come in here.
 
-import { constants } from 'node:crypto';
+import { constants, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { identify } from '../decision/identity.ts';
+import { answerRefusal, toBytes } from './answer.ts';
+import type { ForwardParts } from './carry.ts';
 import { handleConnect } from './connect.ts';
-import { type ForwardParts, handleForward } from './forward.ts';
+import { abandon, connectionOf } from './connection.ts';
+import { handleForward } from './forward.ts';
+import { createStrangers, type Strangers } from './strangers.ts';
+import { currentExchange, type Exchange, takeTurn } from './turns.ts';
 
 export interface TlsMaterial {
   readonly certificate: string;
@@ -23,6 +29,9 @@ export interface ListenOptions {
   readonly handshakeTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleConnectionMs: number;
+  /** Connections on which no device has been identified yet. */
+  readonly unauthenticated: number;
+  readonly unauthenticatedPerSource: number;
 }
 
 export interface Listener {
@@ -62,6 +71,7 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
     handshakeTimeout: options.handshakeTimeoutMs,
     allowHalfOpen: true,
     maxHeaderSize: maxHeadBytes,
+    requireHostHeader: false, // refused with a reason, by `isPlain`
     headersTimeout: options.headTimeoutMs,
     requestTimeout: 0,
     keepAliveTimeout: options.idleConnectionMs,
@@ -70,35 +80,65 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
   const server = createServer(settings);
   // Node keeps about 1000 fields and drops later ones unseen while its parser obeys them; bytes are the limit.
   server.maxHeadersCount = 0;
+  // A client that has sent its request and closes its half still gets the answer.
+  Object.assign(server, { httpAllowHalfOpen: true });
   const sockets = new Set<Socket>();
-  wire(server, sockets, parts);
+  const strangers = createStrangers({
+    maxPerSource: options.unauthenticatedPerSource,
+    maxTotal: options.unauthenticated,
+  });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    strangers.enter(socket);
+  });
+  wire(server, { strangers, parts, restMs: options.idleConnectionMs + options.headTimeoutMs });
   server.listen(options.port, options.host ?? undefined);
   await once(server, 'listening');
+  // From here on: no descriptors left, for example. One connection is lost, not the gateway (threats R14).
+  server.on('error', (error) => parts.telemetry.listenerFailed(error));
 
   return {
     port: (server.address() as AddressInfo).port,
     setTls: (tls) => server.setSecureContext(contextOf(tls)),
     stop: () => void server.close(),
     async close() {
-      const closed = once(server, 'close');
-      if (server.listening) server.close();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      server.close(() => resolve());
       for (const socket of sockets) socket.destroy();
-      if (sockets.size > 0) await closed;
+      await promise;
     },
   };
 }
 
-function wire(server: Server, sockets: Set<Socket>, parts: ForwardParts): void {
-  const failed = (socket: Duplex) => () => socket.destroy();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+interface Wiring {
+  readonly strangers: Strangers;
+  readonly parts: ForwardParts;
+  readonly restMs: number;
+}
+
+function wire(server: Server, { strangers, parts, restMs }: Wiring): void {
+  const meet = (socket: TLSSocket): void => {
+    if (socket.destroyed || !strangers.has(socket)) return;
+    const { peer } = connectionOf(socket, parts.readPeer);
+    if (identify(peer, parts.policy().identity, parts.now()).ok) strangers.know(socket);
+  };
+  const handle = async (exchange: Exchange): Promise<void> => {
+    meet(exchange.request.socket as TLSSocket);
+    await handleForward(exchange, parts);
+  };
+  const forward = (request: IncomingMessage, response: ServerResponse): void => {
+    takeTurn({ request, response }, { handle, restMs });
+  };
+  const connect = async (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+    meet(request.socket as TLSSocket);
+    await handleConnect(request, socket, head, parts);
+  };
+  server.on('request', forward);
+  server.on('checkContinue', forward);
+  server.on('checkExpectation', forward);
   server.on('connect', (request, socket, head) => {
-    handleConnect(request, socket as TLSSocket, head, parts).catch(failed(socket));
-  });
-  server.on('request', (request, response) => {
-    handleForward(request, response, parts).catch(failed(request.socket));
+    connect(request, socket as TLSSocket, head).catch(() => socket.destroy());
   });
   server.on('tlsClientError', (error, socket) => {
     const { code } = error as NodeJS.ErrnoException;
@@ -106,20 +146,34 @@ function wire(server: Server, sockets: Set<Socket>, parts: ForwardParts): void {
     socket.destroy();
   });
   server.on('clientError', (error, socket) => {
-    const { code } = error as NodeJS.ErrnoException;
-    const tls = socket as TLSSocket;
-    // A TLS-level error or a client that left; nothing to answer.
-    if (code?.startsWith('HPE_') !== true || !tls.writable) return void socket.destroy();
-    parts.telemetry.malformed('request.malformed', tls.remoteAddress ?? '', code);
-    const status =
-      code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
-    const { name } = parts.answer();
-    socket.end(
-      `HTTP/1.1 ${status}\r\nProxy-Status: ${name}; error=http_request_error; details="request.malformed"\r\n` +
-        'Content-Length: 0\r\nConnection: close\r\n\r\n',
-      () => socket.destroy(),
-    );
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    answerUnreadable(socket as TLSSocket, code, parts);
   });
+}
+
+/** What the parser gave up on. The answer must not be taken for that of an earlier request: behind
+ *  one that is still being answered, the connection just ends (threats H24, H28). */
+function answerUnreadable(socket: TLSSocket, code: string, parts: ForwardParts): void {
+  const current = currentExchange(socket);
+  const isOfCurrent =
+    current !== null && !current.request.complete && !current.response.headersSent;
+  // A TLS-level error, a head that came too late, or a client that left; nothing to answer.
+  const isBytes = code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE';
+  if (!isBytes || !socket.writable) return void socket.destroy();
+  // What was said already, a refusal of the same bytes for example, still goes out.
+  if (current !== null && !isOfCurrent) {
+    socket.destroySoon();
+    return;
+  }
+  // Its body will not become readable: the request is never completed upstream (threats H04).
+  abandon(socket);
+  const id = randomUUID();
+  const reason = 'request.malformed';
+  const clientAddress = socket.remoteAddress ?? '';
+  parts.telemetry.malformed({ id, reason, clientAddress, detail: code });
+  const exact = code === 'HPE_HEADER_OVERFLOW' ? { status: 431 } : {};
+  const answer = answerRefusal(reason, id, undefined, { ...parts.answer(), ...exact });
+  socket.end(toBytes(answer), () => socket.destroy());
 }
 
 function contextOf(tls: TlsMaterial): SecureContextOptions {

@@ -11,14 +11,9 @@ export interface Origin {
   destroy(): void;
 }
 
-export interface OriginOptions {
-  readonly reach: (way: Way) => Promise<Reached<net.Socket>>;
-  readonly firstByteMs: number;
-  readonly idleMs: number;
-}
-
 interface Kept {
   readonly origin: Origin;
+  readonly socket: net.Socket;
   readonly candidate: Candidate;
 }
 
@@ -30,36 +25,43 @@ export async function originOf(
   device: TLSSocket,
   way: Way,
   url: string,
-  options: OriginOptions,
+  reach: (way: Way) => Promise<Reached<net.Socket>>,
 ): Promise<Reached<Origin>> {
   const origins = originsOf(device);
   const judged = way.candidates.map(({ address, source }) => `${address.text}<${source.text}`);
   const key = [url, way.tunnel.upstream ?? '', ...judged.toSorted()].join(' ');
   const kept = origins.get(key);
-  if (kept !== undefined) return { carrier: kept.origin, candidate: kept.candidate };
+  // undici destroys a connection that cannot serve one more request (after HEAD, after `Connection: close`),
+  // and the next request may be here before the event that says so.
+  if (kept?.socket.destroyed === false) {
+    return { carrier: kept.origin, candidate: kept.candidate };
+  }
 
-  const { carrier: socket, candidate } = await options.reach(way);
+  const { carrier: socket, candidate } = await reach(way);
   const client = new Client(url, {
     pipelining: 1,
     allowH2: false,
-    headersTimeout: options.firstByteMs,
-    bodyTimeout: options.idleMs,
+    // Whoever carries the exchange watches both directions for silence.
+    headersTimeout: 0,
+    bodyTimeout: 0,
     // The client gets this socket and never opens another: a new one has to be admitted.
-    connect: (_, callback) => {
-      if (socket.destroyed) callback(new Error('the origin closed the connection'), null);
-      else callback(null, socket);
-    },
+    // Never from within this call: undici would not send what waits for it.
+    connect: (_, callback) =>
+      queueMicrotask(() => {
+        if (socket.destroyed) callback(new Error('the origin closed the connection'), null);
+        else callback(null, socket);
+      }),
   });
   const origin: Origin = {
     client,
     destroy() {
-      origins.delete(key);
+      if (origins.get(key)?.origin === origin) origins.delete(key);
       socket.destroy();
       client.destroy().catch(() => undefined);
     },
   };
   socket.once('close', () => origin.destroy());
-  origins.set(key, { origin, candidate });
+  origins.set(key, { origin, socket, candidate });
   return { carrier: origin, candidate };
 }
 

@@ -83,6 +83,7 @@ async function connectThrough(
     if (rest.length > 0) socket.unshift(rest);
   } catch (error) {
     socket.destroy();
+    way.signal.throwIfAborted();
     if (error instanceof GatewayError) throw error;
     throw new GatewayError('dial.upstream', 'the upstream proxy gave no answer', { cause: error });
   }

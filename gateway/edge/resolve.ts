@@ -15,6 +15,8 @@ export interface ResolverOptions {
   readonly maxTtlMs: number;
   readonly negativeTtlMs: number;
   readonly maxNames: number;
+  /** For the age of answers, in milliseconds. */
+  readonly now: () => number;
 }
 
 export interface Resolver {
@@ -34,7 +36,11 @@ interface Answer {
 export function createResolver(options: ResolverOptions): Resolver {
   const ares = new Ares({ timeout: options.timeoutMs, tries: 1 });
   if (options.servers.length > 0) ares.setServers([...options.servers]);
-  const cache = new LRUCache<string, Cached>({ max: options.maxNames });
+  const cache = new LRUCache<string, Cached>({
+    max: options.maxNames,
+    perf: { now: options.now },
+    ttlResolution: 0,
+  });
   const inFlight = new Map<string, Promise<Cached>>();
 
   async function query(host: string): Promise<Cached> {

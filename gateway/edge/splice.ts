@@ -52,7 +52,10 @@ export function splice(device: Duplex, origin: Duplex, options: SpliceOptions): 
       idle.refresh();
       from.resume();
     });
-    from.on('end', () => to.end());
+    if (from.readableEnded) to.end();
+    else from.on('end', () => to.end());
+    // Whoever read a head from it has paused it, and then a listener alone starts nothing.
+    from.resume();
   }
 
   device.on('error', () => finish('device_error'));

@@ -34,10 +34,20 @@ export interface Decided {
 
 export interface Ended {
   readonly id: string;
-  readonly end: SpliceEnd | 'drained' | 'answered';
+  readonly end: SpliceEnd | 'answered';
   readonly cutBy: Reason | null;
+  /** Why an admitted request got no whole answer; null where nothing failed. */
+  readonly failure: Reason | null;
   readonly bytes: { readonly sent: number; readonly received: number };
   readonly elapsedMs: number;
+}
+
+export interface Malformed {
+  readonly id: string;
+  readonly reason: Reason;
+  readonly clientAddress: string;
+  /** A parser's code or a method: nothing that may hold a secret. */
+  readonly detail: string;
 }
 
 export interface Telemetry {
@@ -46,8 +56,10 @@ export interface Telemetry {
   decided(decided: Decided): void;
   ended(ended: Ended): void;
   /** A request that was refused before anybody could be identified. */
-  malformed(reason: Reason, clientAddress: string, detail: string): void;
+  malformed(malformed: Malformed): void;
   handshakeFailed(clientAddress: string, code: string): void;
+  /** No descriptors left, for example; the listener goes on. */
+  listenerFailed(error: Error): void;
   changeToCut(seconds: number): void;
 }
 
@@ -115,7 +127,9 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
       log.info(decisionFields(decided), decisionText(decided));
     },
     ended(ended) {
+      const reason = ended.cutBy ?? ended.failure;
       if (ended.cutBy !== null) cuts[ended.cutBy].inc();
+      else if (ended.failure !== null) refusals[ended.failure].inc();
       bytes.sent.inc(ended.bytes.sent);
       bytes.received.inc(ended.bytes.received);
       life.observe(ended.elapsedMs / 1000);
@@ -124,19 +138,20 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
           'event.name': 'zonegate.tunnel.end',
           'zonegate.tunnel.id': ended.id,
           'zonegate.end': ended.cutBy === null ? ended.end : 'cut',
-          ...(ended.cutBy === null ? {} : { 'zonegate.reason': ended.cutBy }),
+          ...(reason && { 'zonegate.stage': stageOf(reason), 'zonegate.reason': reason }),
           'zonegate.bytes.sent': ended.bytes.sent,
           'zonegate.bytes.received': ended.bytes.received,
           'zonegate.duration_ms': Math.round(ended.elapsedMs),
         },
-        ended.cutBy === null ? 'tunnel ended' : `tunnel cut: ${ended.cutBy}`,
+        endText(ended),
       );
     },
-    malformed(reason, clientAddress, detail) {
+    malformed({ id, reason, clientAddress, detail }) {
       refusals[reason].inc();
       log.info(
         {
           'event.name': 'zonegate.admit',
+          'zonegate.tunnel.id': id,
           'client.address': clientAddress,
           'zonegate.action': 'refuse',
           'zonegate.stage': stageOf(reason),
@@ -145,6 +160,9 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         },
         `refused: ${reason}`,
       );
+    },
+    listenerFailed(error) {
+      log.error({ err: error }, 'a connection could not be accepted');
     },
     handshakeFailed(clientAddress, code) {
       handshakes.inc();
@@ -155,6 +173,11 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     },
     changeToCut: (seconds) => toCut.observe(seconds),
   };
+}
+
+function endText({ cutBy, failure }: Ended): string {
+  if (cutBy !== null) return `tunnel cut: ${cutBy}`;
+  return failure === null ? 'tunnel ended' : `tunnel failed: ${failure}`;
 }
 
 function decisionText({ asked, outcome }: Decided): string {

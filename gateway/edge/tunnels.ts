@@ -11,17 +11,14 @@ export interface Limits {
 /** A place taken before dialling, so that a burst cannot pass the limit while it connects. */
 export interface Place {
   readonly signal: AbortSignal;
+  /** What it stands on is known: from here on a change cuts it, even before it is open (threats P03). */
+  stand(standing: Standing): void;
   /** The place becomes a live connection; `cut` must close both sides at once. */
-  open(live: Opened): void;
+  open(cut: () => void): void;
   /** Gives the place back; call it exactly when the connection is over, or was never made. */
   release(): void;
   /** Why it was cut, if it was. */
   cutBy(): Reason | null;
-}
-
-export interface Opened {
-  readonly standing: Standing;
-  readonly cut: () => void;
 }
 
 export interface LiveTunnel {
@@ -36,7 +33,7 @@ export interface Tunnels {
   take(id: string, deviceId: string, now: number): Place | Reason;
   /** Judges the connections of one device, or all, and cuts those given a reason. Returns how many. */
   rejudge(deviceId: string | null, judge: (standing: Standing) => Reason | null): number;
-  /** Cuts every connection of a device, whether or not it is still being made. */
+  /** Devices with a connection, open or still being made. */
   devices(): Iterable<string>;
   list(): readonly LiveTunnel[];
   count(): number;
@@ -49,7 +46,8 @@ interface Entry {
   readonly deviceId: string;
   readonly openedAt: number;
   readonly controller: AbortController;
-  live: Opened | null;
+  standing: Standing | null;
+  cut: (() => void) | null;
   cutBy: Reason | null;
 }
 
@@ -57,28 +55,31 @@ export function createTunnels(limits: () => Limits): Tunnels {
   const byDevice = new Map<string, Set<Entry>>();
   let count = 0;
   let draining = false;
-  let idle: (() => void) | null = null;
+  const drained = new Set<() => void>();
 
   function cut(entry: Entry, reason: Reason): void {
     if (entry.cutBy !== null) return;
     entry.cutBy = reason;
     entry.controller.abort(reason);
-    entry.live?.cut();
+    entry.cut?.();
   }
   function remove(entry: Entry): void {
     const entries = byDevice.get(entry.deviceId);
     if (!entries?.delete(entry)) return;
     if (entries.size === 0) byDevice.delete(entry.deviceId);
     count -= 1;
-    if (count === 0) idle?.();
+    if (count === 0) for (const resolve of drained) resolve();
   }
   function place(entry: Entry): Place {
     return {
       signal: entry.controller.signal,
-      open(live) {
-        entry.live = live;
+      stand(standing) {
+        entry.standing = standing;
+      },
+      open(cutNow) {
+        entry.cut = cutNow;
         // It was cut while it was being made.
-        if (entry.cutBy !== null) live.cut();
+        if (entry.cutBy !== null) cutNow();
       },
       release: () => remove(entry),
       cutBy: () => entry.cutBy,
@@ -92,7 +93,15 @@ export function createTunnels(limits: () => Limits): Tunnels {
       const entries = byDevice.get(deviceId) ?? new Set<Entry>();
       if (entries.size >= limits().maxTunnelsPerDevice) return 'limits.device_tunnels';
       const controller = new AbortController();
-      const entry = { id, deviceId, openedAt: now, controller, live: null, cutBy: null };
+      const entry: Entry = {
+        id,
+        deviceId,
+        openedAt: now,
+        controller,
+        standing: null,
+        cut: null,
+        cutBy: null,
+      };
       byDevice.set(deviceId, entries.add(entry));
       count += 1;
       return place(entry);
@@ -102,8 +111,8 @@ export function createTunnels(limits: () => Limits): Tunnels {
       const chosen = deviceId === null ? byDevice.values() : [byDevice.get(deviceId) ?? []];
       for (const entries of chosen) {
         for (const entry of entries) {
-          if (entry.live === null) continue;
-          const reason = judge(entry.live.standing);
+          if (entry.standing === null || entry.cutBy !== null) continue;
+          const reason = judge(entry.standing);
           if (reason === null) continue;
           cut(entry, reason);
           closed += 1;
@@ -114,18 +123,20 @@ export function createTunnels(limits: () => Limits): Tunnels {
     devices: () => byDevice.keys(),
     list: () =>
       [...byDevice.values()].flatMap((entries) =>
-        [...entries].flatMap(({ id, deviceId, openedAt, live }) =>
-          live === null ? [] : [{ id, deviceId, openedAt, standing: live.standing }],
+        [...entries].flatMap(({ id, deviceId, openedAt, standing, cut: live }) =>
+          standing === null || live === null ? [] : [{ id, deviceId, openedAt, standing }],
         ),
       ),
     count: () => count,
     async drain(signal) {
       draining = true;
-      if (count === 0 || signal.aborted) return;
+      if (count === 0) return;
       const { promise, resolve } = Promise.withResolvers<void>();
-      idle = resolve;
+      drained.add(resolve);
       signal.addEventListener('abort', () => resolve(), { once: true });
+      if (signal.aborted) resolve();
       await promise;
+      drained.delete(resolve);
       for (const entries of byDevice.values()) {
         for (const entry of entries) cut(entry, 'limits.draining');
       }
