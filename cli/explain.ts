@@ -234,10 +234,11 @@ function toText(target: Target, explained: Judged | Refusal, loaded: Loaded): st
     return [head, ...passed, refused, `  ${sentence} ${fix}`].join('\n');
   }
   const { rule, set, upstream } = explained.tunnel;
-  const head = paint('green', `${name}: let through${byText(rule, placeOf(rule, set, loaded))}`);
-  const by = upstream === null ? '' : `, through the upstream proxy ${upstream}`;
+  const by = byText(`${rule} of ${set}`, placeOf(rule, set, loaded));
+  const head = paint('green', `${name}: let through${by}`);
+  const through = upstream === null ? '' : `, through the upstream proxy ${upstream}`;
   const ways = explained.candidates.map(
-    ({ address, source }) => `  to ${address.text} from ${source.text}${by}`,
+    ({ address, source }) => `  to ${address.text} from ${source.text}${through}`,
   );
   return [head, ...passed, ...ways].join('\n');
 }

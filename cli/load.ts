@@ -1,5 +1,6 @@
 // Reads zonegate.yaml and every file it names into one value, or every issue of all of them at once.
 
+import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { gatewayShape } from '../gateway/config/config.ts';
@@ -16,9 +17,11 @@ import { compileZone, type ZoneSource } from '../idp-zone/decision/zone.ts';
 import type { IdpPolicy } from '../idp-zone/idp-zone.ts';
 import { type ConfigFile, readConfigFile } from '../runtime/config-file.ts';
 import type { Issue, Parsed, PlacedIssue } from '../runtime/issue.ts';
+import { keyPairTrouble } from '../runtime/key-pair.ts';
 import { listenAddress, optional, parseWith, secretText, section } from '../runtime/schema.ts';
 
-const commonShape = {
+/** The keys that are neither the gateway's nor the sign-in service's own. */
+export const commonShape = {
   admin: section({
     listen: listenAddress().prefault('127.0.0.1:8446'),
     tokens: z.array(secretText()).default([]),
@@ -81,7 +84,7 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
     else issues.push(...read.issues);
     inputs.push(...(read.ok ? read.loaded.inputs : [resolve(folder, common.rules)]));
   }
-  const idp = common.idp === null ? null : await loadIdp(common, common.idp, folder);
+  const idp = common.idp === null ? null : await loadIdp(common, common.idp, main.config);
   issues.push(...(idp?.issues ?? []));
   inputs.push(...(idp?.inputs ?? []));
   secrets.push(...(idp?.secrets ?? []));
@@ -101,20 +104,44 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
   };
 }
 
-async function loadIdp(common: Common, config: IdpConfig, folder: string) {
+async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unknown>) {
+  const folder = dirname(resolve(main.file));
   const zones = await readConfigFile(resolve(folder, common.zones), parseZones);
   const signOn = await readConfigFile(resolve(folder, common.signOn), parseSignOn);
-  const files = [common.zones, common.signOn, config.tls.certificate, config.tls.key];
-  const inputs = files.map((name) => resolve(folder, name));
-  const issues: PlacedIssue[] = [
-    ...(zones.ok ? [] : zones.issues),
-    ...(signOn.ok ? [] : signOn.issues),
-  ];
+  const { certificate, key } = config.tls;
+  const inputs = [common.zones, common.signOn, certificate, key].map((name) =>
+    resolve(folder, name),
+  );
+  const issues: PlacedIssue[] = await checkPair(config, main);
+  if (!zones.ok) issues.push(...zones.issues);
+  if (!signOn.ok) issues.push(...signOn.issues);
   if (!zones.ok || !signOn.ok) return { issues, inputs, secrets: [], policy: null };
   issues.push(...checkSignOn(signOn.config, zones.config.value));
   const secrets = [...zones.config.secrets, ...signOn.config.secrets];
   const policy: IdpPolicy = { zones: zones.config.value, signOn: signOn.config.value.policy };
   return { issues, inputs, secrets, policy };
+}
+
+async function checkPair({ tls }: IdpConfig, main: ConfigFile<unknown>): Promise<PlacedIssue[]> {
+  const issues: PlacedIssue[] = [];
+  const add = (name: keyof typeof tls, message: string, hint: string | null): void => {
+    const path = ['idp', 'tls', name];
+    issues.push({ path, message, hint, file: main.file, ...main.place(path) });
+  };
+  const texts: string[] = [];
+  for (const name of ['certificate', 'key'] as const) {
+    try {
+      texts.push(await readFile(resolve(dirname(main.file), tls[name]), 'utf8'));
+    } catch (error) {
+      const { code = 'unknown' } = error as NodeJS.ErrnoException;
+      add(name, `cannot read \`${tls[name]}\` (${code})`, 'check the path and its permissions');
+    }
+  }
+  const [certificate, key] = texts;
+  if (certificate === undefined || key === undefined) return issues;
+  const trouble = keyPairTrouble(certificate, key);
+  if (trouble !== null) add('key', trouble, null);
+  return issues;
 }
 
 function checkSignOn(

@@ -6,6 +6,7 @@ import { version } from '../runtime/version.ts';
 import { addCheck } from './check.ts';
 import { addDemo } from './demo.ts';
 import { addExplain } from './explain.ts';
+import { addHashPassword } from './hash-password.ts';
 import { say, UsageError } from './output.ts';
 import { addQuickstart } from './quickstart.ts';
 import { addServe } from './serve.ts';
@@ -24,6 +25,7 @@ addDemo(program);
 addServe(program);
 addCheck(program);
 addExplain(program);
+addHashPassword(program);
 for (const command of program.commands) command.exitOverride();
 
 try {

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
-import { join, relative } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { createLog } from '../runtime/log.ts';
 import { loadEverything } from './load.ts';
@@ -28,7 +28,12 @@ export function addQuickstart(program: Command): void {
     .command('quickstart')
     .description('make a working set-up in a folder, run it, and print what to try')
     .option('--state <folder>', 'where everything is kept', 'state')
-    .option('--port-base <port>', 'first of the five ports used', parsePort, defaultPortBase)
+    .option(
+      '--port-base <port>',
+      'first of the ports used; only for a new folder',
+      parsePort,
+      defaultPortBase,
+    )
     .addHelpText('before', 'Example: zonegate quickstart --state ~/zonegate --port-base 9443\n')
     .action(async (options: Options) => {
       process.exitCode = await quickstart(options);
@@ -57,11 +62,15 @@ async function quickstart({ state, portBase }: Options): Promise<number> {
     return 2;
   }
   const { all } = read;
+  // The folder was made, or edited, for its own ports.
   const used = portsIn(
     all.gateway?.config,
     all.idp?.config.listen.port,
     all.common.admin.listen.port,
   );
+  if (isThere && portBase !== defaultPortBase && portBase !== used.device) {
+    say(`it was made for port ${used.device}: --port-base is for new folders`);
+  }
   const busy = `stop it, or use other ports: npm start -- --port-base ${portBase + 1000} --state ${state}-${portBase + 1000}`;
   const log = createLog({
     level: all.common.log.level,
@@ -73,8 +82,8 @@ async function quickstart({ state, portBase }: Options): Promise<number> {
     const uem = await startUem(state, used);
     started.push(uem);
     const running = await startProcess(all, log);
-    print(linesToTry({ folder: relative('.', state) || '.', ports: used }));
-    const code = await runProcess(running, all, log);
+    const lines = linesToTry(resolve(state), used);
+    const code = await runProcess(running, all, log, () => print(lines));
     await uem.close();
     return code;
   } catch (error) {

@@ -45,15 +45,15 @@ export async function start(
   }
 }
 
-/** Runs until a signal has stopped everything; resolves with the exit code. */
+/** Runs until a signal has stopped everything; resolves with the exit code. `announce` tells people. */
 export async function runProcess(
   running: ZonegateProcess,
   all: Everything,
   log: ReturnType<typeof createLog>,
+  announce: () => void = () => undefined,
 ): Promise<number> {
-  running.readiness.set('lifecycle', 'ok');
-  log.info({ 'event.name': 'zonegate.ready', 'zonegate.ports': portsOf(running) }, 'ready');
-  return await runUntilSignal({
+  // Signals are heard before anybody is told that it runs: whoever reads that may stop it at once.
+  const ended = runUntilSignal({
     parts: running.parts,
     readiness: running.readiness,
     reload: async () => void (await running.reload()),
@@ -61,6 +61,10 @@ export async function runProcess(
     drainMs: all.gateway?.config.limits.drain ?? 5000,
     say,
   });
+  running.readiness.set('lifecycle', 'ok');
+  log.info({ 'event.name': 'zonegate.ready', 'zonegate.ports': portsOf(running) }, 'ready');
+  announce();
+  return await ended;
 }
 
 /** Tokens written into the file itself are as secret as those in files of their own. */

@@ -1,5 +1,7 @@
 // One running process: admin server, gateway and idp-zone from one configuration, reloaded whole when a file changes.
 
+import { basename } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { createIdpZone, type IdpZone } from '../idp-zone/idp-zone.ts';
 import { createAdmin, problem } from '../runtime/admin.ts';
@@ -87,14 +89,15 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
     if (!read.ok) {
       const [first] = read.issues;
       const lines = read.issues.map(formatIssue);
-      gateway?.refusedReload(first === undefined ? 'unreadable' : formatIssue(first));
+      gateway?.refusedReload(first === undefined ? 'unreadable' : summary(first));
       log.error(
         { 'event.name': 'zonegate.reload', 'zonegate.issues': lines },
         'configuration not reloaded',
       );
       return { ok: false, issues: read.issues };
     }
-    const needed = read.all.gateway === null ? [] : (gateway?.replace(read.all.gateway) ?? []);
+    const replaced = read.all.gateway === null ? [] : (gateway?.replace(read.all.gateway) ?? []);
+    const needed = [...replaced, ...readOnce(all, read.all)];
     if (read.all.idp !== null) idp?.update(read.all.idp.policy);
     if (needed.length > 0)
       log.warn({ 'zonegate.settings': needed }, 'these settings wait for a restart');
@@ -115,6 +118,25 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
       for (const part of opened.toReversed()) await part.close();
     },
   };
+}
+
+/** Readiness is open to everybody who can reach it: no paths of this machine. */
+function summary(issue: PlacedIssue): string {
+  return formatIssue({ ...issue, file: basename(issue.file) });
+}
+
+/** Parts of the configuration that are read at the start only and differ now. */
+function readOnce(before: Everything, after: Everything): readonly string[] {
+  const once = ({ common, gateway }: Everything): Record<string, unknown> => ({
+    admin: common.admin,
+    log: common.log,
+    idp: common.idp,
+    gateway: gateway !== null,
+  });
+  const now = once(after);
+  return Object.entries(once(before))
+    .filter(([key, value]) => !isDeepStrictEqual(value, now[key]))
+    .map(([key]) => key);
 }
 
 /** One reload at a time, in order; every caller and every listener gets the outcome. */

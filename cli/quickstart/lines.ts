@@ -1,10 +1,11 @@
 // What quickstart prints: where everything listens, and curl lines that work as printed.
 
+import { basename, dirname } from 'node:path';
 import { quickstartDevices } from './devices.ts';
 import { idpHost, type Ports, quickstartEgress } from './templates.ts';
 
 export interface LinesOptions {
-  /** As the person would type it. */
+  /** The state folder, as seen from the folder the lines are typed in. */
   readonly folder: string;
   readonly ports: Ports;
 }
@@ -17,7 +18,8 @@ export interface Line {
   readonly shows: string;
 }
 
-export function linesOf({ folder, ports }: LinesOptions): readonly Line[] {
+export function linesOf({ folder: given, ports }: LinesOptions): readonly Line[] {
+  const folder = quoted(given);
   const { device, idp, admin, uem } = ports;
   const issuer = `https://${idpHost}:${idp}`;
   const via = (name: string) =>
@@ -83,20 +85,33 @@ export function linesOf({ folder, ports }: LinesOptions): readonly Line[] {
   ];
 }
 
-export function linesToTry(options: LinesOptions): string {
-  const { folder, ports } = options;
+/** The lines are short because they begin with a `cd`: they work wherever the other terminal is. */
+export function linesToTry(state: string, ports: Ports): string {
+  const home = dirname(state);
+  const folder = basename(state);
   const head = [
     '',
     'Zonegate is running.',
     `  devices connect to     https://127.0.0.1:${ports.device}   (HTTPS proxy, client certificate)`,
-    `  sign-in service        https://${idpHost}:${ports.idp}   (user ann, password in ${folder}/secrets/ann-password)`,
+    `  sign-in service        https://${idpHost}:${ports.idp}   (user ann, password in ${state}/secrets/ann-password)`,
     `  admin and metrics      http://127.0.0.1:${ports.admin}`,
     `  stand-in UEM           http://127.0.0.1:${ports.uem}`,
-    `  configuration          ${folder}/zonegate.yaml, dtr.yaml, zones.yaml, sign-on.yaml`,
-    `  log                    ${folder}/zonegate.log`,
+    `  configuration          ${state}/zonegate.yaml, dtr.yaml, zones.yaml, sign-on.yaml`,
+    `  log                    ${state}/zonegate.log`,
     '',
     'Try, in another terminal:',
+    '',
+    `cd ${quoted(home)}`,
   ];
-  const lines = linesOf(options).flatMap(({ title, command }) => ['', `# ${title}`, command]);
+  const lines = linesOf({ folder, ports }).flatMap(({ title, command }) => [
+    '',
+    `# ${title}`,
+    command,
+  ]);
   return [...head, ...lines, '', 'Edit the rules while it runs; Ctrl-C stops it.', ''].join('\n');
+}
+
+/** For a shell, when it needs to be. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
