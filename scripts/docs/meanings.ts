@@ -1,0 +1,169 @@
+// What each configuration key is for, in a sentence; scripts/docs/configuration.ts joins them with the schemas.
+
+/** Keys explained in one place and used in several. */
+export const folded: Readonly<Record<string, string>> = {
+  'identity.deviceId': 'a certificate field',
+  'identity.user': 'a certificate field',
+  'identity.serial': 'a certificate field',
+  'identity.app': 'a certificate field',
+  'idp.trustedProxies': 'a list, each an address, a block or a span',
+  'zones[].gateways': 'a list, each an address, a block or a span',
+  'zones[].proxies': 'a list, each an address, a block or a span',
+  'tests[].address': 'an IPv4 or IPv6 address',
+};
+
+export const zonegateMeanings: Readonly<Record<string, string>> = {
+  name: 'what this gateway is called in `Via` and `Proxy-Status`; give each gateway its own',
+  help: 'where a refused person finds help: a link on the page and in the answer',
+
+  'listeners.device': 'where devices connect, with TLS and their certificate',
+
+  'tls.certificate': 'the certificate that devices see, leaf first, then intermediates; PEM',
+  'tls.key': 'its private key; PEM',
+
+  'identity.authorities': 'who may issue device certificates: PEM files of roots and intermediates',
+  'identity.revocation':
+    'revocation lists (CRL, PEM or DER), one in force for every authority; `off` does without',
+  'identity.deviceId': 'which field holds the UDID; a certificate without it is refused',
+  'identity.user': 'which field holds the user; for the log',
+  'identity.serial': 'which field holds the serial number',
+  'identity.app': 'which field names the application the certificate was issued to',
+  'identity.allowedFingerprints': 'if given, only these certificates are admitted',
+  'identity.blockedFingerprints': 'certificates that are refused, whoever issued them',
+
+  'posture.source.kind': 'where reports about devices come from',
+  'posture.source.name': 'names the source in logs and in the path of its webhook',
+  'posture.source.url': 'the API host of the UEM, for example `https://as123.awmdm.com`',
+  'posture.source.auth.kind': 'how to sign in to the UEM',
+  'posture.source.auth.tokenUrl': 'the token endpoint of the OAuth client',
+  'posture.source.auth.clientId': 'the OAuth client; give it read access to devices, nothing else',
+  'posture.source.auth.clientSecret': 'its secret',
+  'posture.source.auth.username': 'an API account that may read devices',
+  'posture.source.auth.password': 'its password',
+  'posture.source.tenantCode': 'the API key, sent as `aw-tenant-code`',
+  'posture.source.authority': "a PEM file to trust for the UEM instead of the system's authorities",
+  'posture.source.file': 'the inventory, see below; it is watched',
+  'posture.webhook':
+    'lets the UEM tell about changes at `/webhooks/workspace-one/<source name>` of the admin server',
+  'posture.webhook.username': 'HTTP Basic user of the event notification',
+  'posture.webhook.password': 'its password',
+  'posture.maxReportAge':
+    'an older report is asked for again, and refused if the source answers with an old one',
+  'posture.recheck': 'how often devices with open tunnels are judged again',
+  'posture.grace': 'how long a good report counts while the source does not answer; `0s` for none',
+  'posture.maxSeenAge': 'the device must have talked to its UEM since',
+  'posture.timeout': 'how long one question to the source may take',
+  'posture.accept':
+    'verdicts to take as passing that are not: a device not judged yet, a check still running, no word about being compromised',
+  'posture.maxDevices': 'how many devices are remembered',
+
+  rules: 'the device traffic rules, [dtr.yaml](../dtr-rules/README.md)',
+
+  'egress.default': 'the pool of rules that name none',
+  'egress.pools.<name>':
+    'the fixed addresses tunnels leave from, all of this machine; this is the zone in the IdP',
+  'egress.bypass':
+    'addresses, none of them in a pool, for BYPASS traffic that arrives all the same; left out: it is refused',
+
+  'upstreams.<name>.host': 'a proxy that rules with PROXY may name',
+  'upstreams.<name>.port': 'its port; it is asked with CONNECT',
+  'upstreams.<name>.username': 'HTTP Basic user, if it wants one',
+  'upstreams.<name>.password': 'its password',
+
+  'dns.servers': 'resolvers, as `address` or `address:port`; left out: those of the system',
+  'dns.hosts.<name>': "names answered from here; the system's hosts file is not read",
+  'dns.timeout': 'how long an answer may take',
+  'dns.minTtl': 'answers are kept at least this long',
+  'dns.maxTtl': 'and at most this long',
+  'dns.negativeTtl': 'how long a name stays unknown',
+  'dns.maxNames': 'how many names are remembered',
+
+  'limits.tunnels': 'open connections in all',
+  'limits.tunnelsPerDevice': 'open connections of one device',
+  'limits.unauthenticated': 'connections in all on which no request has been admitted yet',
+  'limits.unauthenticatedPerSource': 'and from one address',
+  'limits.idleTunnel': 'a tunnel without a byte for so long is closed; a rule may say otherwise',
+  'limits.idleConnection': 'how long a device connection is kept between requests',
+  'limits.handshake': 'how long a TLS handshake may take',
+  'limits.head': 'how long the head of a request may take',
+  'limits.dial': 'how long connecting may take',
+  'limits.firstByte': 'how long the destination of a plain request may take to begin its answer',
+  'limits.drain': 'how long tunnels may go on after SIGTERM',
+
+  'admin.listen':
+    'health, readiness, metrics, API and webhooks, in plain HTTP: keep it on loopback or behind a proxy with TLS',
+  'admin.tokens':
+    'bearer tokens of the API; several, so that one can be changed at a time; none: the API refuses everybody',
+  'admin.hosts': 'names it may be called by, beside addresses and `localhost`',
+  'log.level': '`debug` adds failed TLS handshakes',
+  zones: 'the network zones, for `idp`',
+  signOn: 'the sign-on rules, for `idp`',
+
+  'idp.listen': 'where the sign-in service listens, with TLS',
+  'idp.issuer':
+    'its name, without a path; needed when it listens on every address; left out: the address it listens on',
+  'idp.tls.certificate': 'its certificate, a path as above; PEM',
+  'idp.tls.key': 'its private key, a path as above; PEM',
+  'idp.trustedProxies':
+    'reverse proxies in front of it: only they are believed about who comes before them',
+  'idp.users': 'who may sign in',
+  'idp.users[].name': 'the user name',
+  'idp.users[].password': 'a scrypt hash, never a password',
+  'idp.users[].groups': 'groups, for rules and claims',
+  'idp.users[].email': 'for the claim',
+  'idp.clients': 'the applications',
+  'idp.clients[].id': 'the client id',
+  'idp.clients[].name': 'what people see; left out: the id',
+  'idp.clients[].public':
+    'true for applications that can keep no secret; PKCE is needed either way',
+  'idp.clients[].secret': 'the client secret; either this or `public: true`',
+  'idp.clients[].redirectUris': 'compared whole, without wildcards',
+  'idp.clients[].postLogoutRedirectUris': 'where people may land after signing out',
+  'idp.keysFile': 'a path; the signing keys, made at the first start, readable by nobody else',
+  'idp.cookieSecret':
+    'signs cookies, 32 characters at least; of a list the first signs and the others are believed',
+  'idp.accessTokenTtl': 'life of access and ID tokens: the longest time between two zone checks',
+  'idp.refreshTokenTtl': 'life of refresh tokens',
+  'idp.sessionTtl': 'life of a sign-in in the browser',
+};
+
+export const zonesMeanings: Readonly<Record<string, string>> = {
+  zones: 'the zones',
+  'zones[].name': 'how sign-on rules call it',
+  'zones[].gateways': 'addresses that are in the zone; these, a `feed`, or both',
+  'zones[].proxies':
+    'addresses that are not in the zone but are believed about the address before them, five hops at most',
+  'zones[].feed': "a gateway's own list of its egress addresses, joined with `gateways`",
+  'zones[].feed.url': 'its `/api/v1/egress`',
+  'zones[].feed.token': 'its admin token',
+  'zones[].feed.refresh':
+    'how often it is read; when that fails the last good addresses stay in force, and readiness says so',
+};
+
+export const signOnMeanings: Readonly<Record<string, string>> = {
+  help: 'where a denied person finds help',
+  rules: 'tried from top to bottom; the first whose conditions all hold decides, none denies',
+  'rules[].name': 'shown in the log and to testers, not to the person',
+  'rules[].people': 'who; left out: everybody',
+  'rules[].people.users': 'these users, or',
+  'rules[].people.groups': 'members of these groups; neither given: everybody',
+  'rules[].people.excludeUsers': 'but not these users',
+  'rules[].people.excludeGroups': 'nor members of these groups',
+  'rules[].network': 'from where; left out: from anywhere',
+  'rules[].network.zones': 'in one of these zones',
+  'rules[].network.notZones': 'and in none of these',
+  'rules[].clients': 'for these applications; left out: for all',
+  'rules[].access': 'what the rule says',
+  'rules[].reportOnly': 'the rule does not decide; the log says what it would have decided',
+  'rules[].message': 'what a denied person reads, instead of the standard sentence',
+  'rules[].help': 'instead of the `help` of the file',
+  tests: 'run by `zonegate check` and before every reload; one failure keeps the file out',
+  'tests[].name': 'a sentence',
+  'tests[].user': 'who asks',
+  'tests[].groups': 'the groups of that user',
+  'tests[].address': 'from where; either this',
+  'tests[].zones': 'or the zones the user is taken to be in; `[]` for none',
+  'tests[].client': 'for which application',
+  'tests[].expect': 'what has to come out',
+  'tests[].rule': 'and which rule has to say so',
+};
