@@ -1,9 +1,10 @@
 // `zonegate check`: reads every file as a start would, runs the tests in them, and says what is wrong and where.
 
 import type { Command } from 'commander';
+import { formatIssue, type PlacedIssue } from '../runtime/issue.ts';
 import { findConfigFile } from './config-file.ts';
 import { type Everything, loadEverything } from './load.ts';
-import { type ExitCode, plural, print, sayIssues } from './output.ts';
+import { type ExitCode, plural, print, say, sayIssues } from './output.ts';
 
 export function addCheck(program: Command): void {
   program
@@ -20,24 +21,22 @@ export function addCheck(program: Command): void {
 async function check(file: string, asJson: boolean): Promise<ExitCode> {
   const read = await loadEverything(file);
   if (asJson) {
-    const issues = read.ok
-      ? []
-      : read.issues.map(({ file: where, line, column, message, hint }) => ({
-          file: where,
-          line,
-          column,
-          message,
-          hint,
-        }));
-    print(JSON.stringify({ ok: read.ok, file, issues }));
+    const issues = read.ok ? [] : read.issues.map(toJson);
+    const warnings = read.ok ? (read.all.gateway?.warnings ?? []).map(toJson) : [];
+    print(JSON.stringify({ ok: read.ok, file, issues, warnings }));
     return read.ok ? 0 : 2;
   }
   if (!read.ok) {
-    sayIssues(read.issues, `${file}: ${plural(read.issues.length, 'issue')}`);
+    sayIssues(read.issues, plural(read.issues.length, 'issue'));
     return 2;
   }
+  for (const warning of read.all.gateway?.warnings ?? []) say(`warning: ${formatIssue(warning)}`);
   print(`${file}: ok (${describe(read.all)})`);
   return 0;
+}
+
+function toJson({ file, line, column, message, hint }: PlacedIssue) {
+  return { file, line, column, message, hint };
 }
 
 function describe({ gateway, idp }: Everything): string {

@@ -112,7 +112,7 @@ async function judgeAssumed(
     });
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    return refuse(error.code, error.message, []);
+    return refuse(error.code, error.message, error.trail);
   }
 }
 

@@ -1,8 +1,10 @@
 // Reads zonegate.yaml and every file it names into one value, or every issue of all of them at once.
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { parseRuleFile } from '../dtr-rules/parse.ts';
 import { gatewayShape } from '../gateway/config/config.ts';
 import { type Loaded, load } from '../gateway/config/load.ts';
 import {
@@ -14,6 +16,7 @@ import {
 } from '../idp-zone/config/parse.ts';
 import { runSignOnTests, type SignOnFile } from '../idp-zone/decision/run-tests.ts';
 import { compileZone, type ZoneSource } from '../idp-zone/decision/zone.ts';
+import { checkKeysFile } from '../idp-zone/edge/keys.ts';
 import type { IdpPolicy } from '../idp-zone/idp-zone.ts';
 import { type ConfigFile, readConfigFile } from '../runtime/config-file.ts';
 import type { Issue, Parsed, PlacedIssue } from '../runtime/issue.ts';
@@ -27,6 +30,7 @@ export const commonShape = {
     tokens: z.array(secretText()).default([]),
     hosts: z.array(z.string().min(1)).default([]),
   }).prefault({}),
+  workers: z.union([z.literal('auto'), z.int().min(1).max(256)]).default(1),
   log: section({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   zones: z.string().min(1).default('zones.yaml'),
   signOn: z.string().min(1).default('sign-on.yaml'),
@@ -69,7 +73,7 @@ function parseMain(value: unknown): Parsed<WithGateway | IdpOnly> {
 
 export async function loadEverything(file: string): Promise<EverythingRead> {
   const main = await readConfigFile(file, parseMain);
-  if (!main.ok) return { ok: false, issues: main.issues, inputs: [resolve(file)] };
+  if (!main.ok) return await readTheRest(file, main.issues);
   const common = main.config.value;
   const folder = dirname(resolve(file));
   const issues: PlacedIssue[] = [];
@@ -80,8 +84,10 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
   if ('identity' in common) {
     const { hash, place } = main.config;
     const read = await load({ config: common, file, folder, hash, place });
-    if (read.ok) gateway = read.loaded;
-    else issues.push(...read.issues);
+    if (read.ok) {
+      gateway = read.loaded;
+      secrets.push(...gateway.rules.secrets);
+    } else issues.push(...read.issues);
     inputs.push(...(read.ok ? read.loaded.inputs : [resolve(folder, common.rules)]));
   }
   const idp = common.idp === null ? null : await loadIdp(common, common.idp, main.config);
@@ -104,6 +110,41 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
   };
 }
 
+/** Tokens written into the file itself are as secret as those in files of their own. */
+export function secretsOf(all: Everything): readonly string[] {
+  return [...all.secrets, ...all.common.admin.tokens];
+}
+
+/** The main file is broken; the others are read all the same, so that every issue is told at once. */
+async function readTheRest(
+  file: string,
+  issues: readonly PlacedIssue[],
+): Promise<Extract<EverythingRead, { ok: false }>> {
+  const main = await readConfigFile(file, (value) => ({ ok: true, value }));
+  const value = main.ok && typeof main.config.value === 'object' ? main.config.value : null;
+  const named = new Map<string, unknown>(Object.entries(value ?? {}));
+  const folder = dirname(resolve(file));
+  const found = [...issues];
+  const inputs = [resolve(file)];
+  const look = async (
+    key: string,
+    fallback: string,
+    parse: (value: unknown) => Parsed<unknown>,
+  ) => {
+    const name = named.get(key);
+    const path = resolve(folder, typeof name === 'string' ? name : fallback);
+    // A file nobody named need not be there.
+    if (name === undefined && !existsSync(path)) return;
+    const read = await readConfigFile(path, parse);
+    inputs.push(path);
+    if (!read.ok) found.push(...read.issues);
+  };
+  await look('rules', 'dtr.yaml', parseRuleFile);
+  await look('zones', 'zones.yaml', parseZones);
+  await look('signOn', 'sign-on.yaml', parseSignOn);
+  return { ok: false, issues: found, inputs };
+}
+
 async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unknown>) {
   const folder = dirname(resolve(main.file));
   const zones = await readConfigFile(resolve(folder, common.zones), parseZones);
@@ -112,7 +153,7 @@ async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unkno
   const inputs = [common.zones, common.signOn, certificate, key].map((name) =>
     resolve(folder, name),
   );
-  const issues: PlacedIssue[] = await checkPair(config, main);
+  const issues: PlacedIssue[] = await checkMaterial(config, main);
   if (!zones.ok) issues.push(...zones.issues);
   if (!signOn.ok) issues.push(...signOn.issues);
   if (!zones.ok || !signOn.ok) return { issues, inputs, secrets: [], policy: null };
@@ -122,7 +163,10 @@ async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unkno
   return { issues, inputs, secrets, policy };
 }
 
-async function checkPair({ tls }: IdpConfig, main: ConfigFile<unknown>): Promise<PlacedIssue[]> {
+async function checkMaterial(
+  { tls, keysFile }: IdpConfig,
+  main: ConfigFile<unknown>,
+): Promise<PlacedIssue[]> {
   const issues: PlacedIssue[] = [];
   const add = (name: keyof typeof tls, message: string, hint: string | null): void => {
     const path = ['idp', 'tls', name];
@@ -136,6 +180,11 @@ async function checkPair({ tls }: IdpConfig, main: ConfigFile<unknown>): Promise
       const { code = 'unknown' } = error as NodeJS.ErrnoException;
       add(name, `cannot read \`${tls[name]}\` (${code})`, 'check the path and its permissions');
     }
+  }
+  const keysTrouble = await checkKeysFile(resolve(dirname(main.file), keysFile));
+  if (keysTrouble !== null) {
+    const path = ['idp', 'keysFile'];
+    issues.push({ path, message: keysTrouble, hint: null, file: main.file, ...main.place(path) });
   }
   const [certificate, key] = texts;
   if (certificate === undefined || key === undefined) return issues;

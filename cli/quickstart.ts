@@ -6,14 +6,14 @@ import net from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { createLog } from '../runtime/log.ts';
-import { loadEverything } from './load.ts';
+import { loadEverything, secretsOf } from './load.ts';
 import { explainListenError, plural, print, say, sayIssues, UsageError } from './output.ts';
 import { uemDevices } from './quickstart/devices.ts';
 import { configFileIn, makeFolder } from './quickstart/folder.ts';
 import { linesToTry } from './quickstart/lines.ts';
 import { createStandInUem, type StandInUem } from './quickstart/stand-in-uem.ts';
 import { type Ports, quickstartEgress } from './quickstart/templates.ts';
-import { runProcess, secretsOf } from './serve.ts';
+import { runProcess } from './serve.ts';
 import { startProcess } from './zonegate-process.ts';
 
 interface Options {
@@ -50,7 +50,8 @@ async function quickstart({ state, portBase }: Options): Promise<number> {
   const progress = (done: string) => say(`  made ${done}`);
   const isThere = existsSync(configFileIn(state));
   say(isThere ? `using the folder ${state}` : `making the folder ${state} …`);
-  await makeFolder({ folder: state, ports, progress });
+  const isMade = await makeFolder({ folder: state, ports, progress });
+  if (!isMade && !isThere) say(`using the folder ${state}, which another quickstart has made`);
 
   const file = configFileIn(state);
   const read = await loadEverything(file);
@@ -68,7 +69,7 @@ async function quickstart({ state, portBase }: Options): Promise<number> {
     all.idp?.config.listen.port,
     all.common.admin.listen.port,
   );
-  if (isThere && portBase !== defaultPortBase && portBase !== used.device) {
+  if (!isMade && portBase !== defaultPortBase && portBase !== used.device) {
     say(`it was made for port ${used.device}: --port-base is for new folders`);
   }
   const busy = `stop it, or use other ports: npm start -- --port-base ${portBase + 1000} --state ${state}-${portBase + 1000}`;

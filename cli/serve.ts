@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { runUntilSignal } from '../runtime/lifecycle.ts';
 import { createLog } from '../runtime/log.ts';
 import { findConfigFile } from './config-file.ts';
-import { type Everything, loadEverything } from './load.ts';
+import { type Everything, loadEverything, secretsOf } from './load.ts';
 import { explainListenError, plural, say, sayIssues } from './output.ts';
 import { startProcess, type ZonegateProcess } from './zonegate-process.ts';
 
@@ -67,14 +67,11 @@ export async function runProcess(
   return await ended;
 }
 
-/** Tokens written into the file itself are as secret as those in files of their own. */
-export function secretsOf(all: Everything): readonly string[] {
-  return [...all.secrets, ...all.common.admin.tokens];
-}
-
-function portsOf({ gateway, idp, adminPort }: ZonegateProcess) {
+function portsOf({ devices, idp, adminPort }: ZonegateProcess) {
+  const http1Port = devices?.http1Port ?? null;
   return {
-    ...(gateway === null ? {} : { device: gateway.port }),
+    ...(devices === null ? {} : { device: devices.port }),
+    ...(http1Port === null ? {} : { deviceHttp1: http1Port }),
     ...(idp === null ? {} : { idp: idp.port }),
     admin: adminPort,
   };

@@ -2,23 +2,22 @@
 
 import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { createGateway, type Gateway } from '../gateway/gateway.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import { createIdpZone, type IdpZone } from '../idp-zone/idp-zone.ts';
 import { createAdmin, problem } from '../runtime/admin.ts';
 import { formatIssue, type PlacedIssue } from '../runtime/issue.ts';
 import type { Part } from '../runtime/lifecycle.ts';
-import type { Log } from '../runtime/log.ts';
-import { createMetrics } from '../runtime/metrics.ts';
+import { hideSecrets, type Log } from '../runtime/log.ts';
+import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { createReadiness, type Readiness } from '../runtime/readiness.ts';
-import { type FileWatch, watchFiles } from '../runtime/watch.ts';
-import { type Everything, loadEverything } from './load.ts';
-
-export type Reload =
-  | { readonly ok: true; readonly restartNeeded: readonly string[] }
-  | { readonly ok: false; readonly issues: readonly PlacedIssue[] };
+import { type Everything, secretsOf } from './load.ts';
+import { createReloading, type Reload } from './reloading.ts';
+import { type DeviceSide, openDeviceSide } from './workers/device-side.ts';
 
 export interface ZonegateProcess {
+  /** The gateway in this process; null where there is none, or workers carry the connections. */
   readonly gateway: Gateway | null;
+  readonly devices: Pick<DeviceSide, 'port' | 'http1Port'> | null;
   readonly idp: IdpZone | null;
   readonly adminPort: number;
   readonly readiness: Readiness;
@@ -28,8 +27,6 @@ export interface ZonegateProcess {
   onReload(listener: (reload: Reload) => void): void;
   close(): Promise<void>;
 }
-
-const watchDebounceMs = 100;
 
 export async function startProcess(all: Everything, log: Log): Promise<ZonegateProcess> {
   const opened: Part[] = [];
@@ -45,75 +42,84 @@ export async function startProcess(all: Everything, log: Log): Promise<ZonegateP
 async function open(all: Everything, log: Log, opened: Part[]): Promise<ZonegateProcess> {
   const metrics = createMetrics();
   const readiness = createReadiness();
-  const listeners: ((reload: Reload) => void)[] = [];
 
-  const gateway =
-    all.gateway && (await createGateway({ loaded: all.gateway, log, metrics, readiness }));
-  if (gateway !== null) opened.push(partOf('gateway', gateway));
+  const restarts = metrics.counter(
+    'zonegate_worker_restarts_total',
+    'Worker processes that ended by themselves and were replaced.',
+  );
+  const { file, folder } = all;
+  const { workers } = all.common;
+  const devices =
+    all.gateway &&
+    (await openDeviceSide({
+      file,
+      workers,
+      loaded: all.gateway,
+      log,
+      metrics,
+      readiness,
+      restarts,
+    }));
+  if (devices !== null) opened.push(partOf('gateway', devices));
 
   const { listen, tokens, hosts } = all.common.admin;
   const admin = await createAdmin({
     listen,
     tokens,
     hosts,
-    metrics,
+    metrics: devices === null ? metrics : { ...metrics, text: () => devices.metricsText() },
     readiness,
     log,
     routes(app) {
-      gateway?.routes(app);
-      app.post('/reload', async () => answerReload(await reload()));
+      devices?.routes(app);
+      app.post('/reload', async () => answerReload(await reloading.reload()));
     },
-    webhooks: (app) => gateway?.webhooks(app),
+    webhooks: (app) => devices?.webhooks(app),
   });
   opened.push(partOf('admin', admin));
-  gateway?.protect(admin.port);
+  devices?.protect(admin.port);
 
-  const { folder } = all;
   const idp = all.idp && (await createIdpZone({ ...all.idp, folder, log, metrics, readiness }));
   if (idp !== null) opened.push(partOf('idp-zone', idp));
 
-  let watch: FileWatch | null = null;
-  let inputs: readonly string[] = [];
-  const watchInputs = (wanted: readonly string[]): void => {
-    if (watch !== null && wanted.join() === inputs.join()) return;
-    watch?.close();
-    inputs = wanted;
-    watch = watchFiles(wanted, () => void reload(), { debounceMs: watchDebounceMs });
-  };
-  watchInputs(all.inputs);
-  opened.push({ name: 'file watch', close: async () => watch?.close() });
-
-  // Invariant: nothing is swapped before everything was read, compiled and tested.
-  const reload = serially(async (): Promise<Reload> => {
-    const read = await loadEverything(all.file);
-    if (!read.ok) {
-      const [first] = read.issues;
-      const lines = read.issues.map(formatIssue);
-      gateway?.refusedReload(first === undefined ? 'unreadable' : summary(first));
+  const idpAlone = devices === null ? policyOfIdp(metrics, readiness) : null;
+  const reloading = createReloading({
+    file,
+    inputs: all.inputs,
+    async apply(next) {
+      hideSecrets(log, secretsOf(next));
+      if (next.idp !== null) idp?.update(next.idp.policy);
+      const replaced = next.gateway === null ? [] : ((await devices?.reload(next.gateway)) ?? []);
+      idpAlone?.reloaded();
+      const needed = [...replaced, ...readOnce(all, next)];
+      if (needed.length > 0) {
+        log.warn({ 'zonegate.settings': needed }, 'these settings wait for a restart');
+      }
+      return needed;
+    },
+    refused(issues) {
+      const [first] = issues;
+      const why = first === undefined ? 'unreadable' : summary(first);
+      (devices ?? idpAlone)?.refusedReload(why);
+      const lines = issues.map(formatIssue);
       log.error(
         { 'event.name': 'zonegate.reload', 'zonegate.issues': lines },
         'configuration not reloaded',
       );
-      return { ok: false, issues: read.issues };
-    }
-    const replaced = read.all.gateway === null ? [] : (gateway?.replace(read.all.gateway) ?? []);
-    const needed = [...replaced, ...readOnce(all, read.all)];
-    if (read.all.idp !== null) idp?.update(read.all.idp.policy);
-    if (needed.length > 0)
-      log.warn({ 'zonegate.settings': needed }, 'these settings wait for a restart');
-    watchInputs(read.all.inputs);
-    return { ok: true, restartNeeded: needed };
-  }, listeners);
+    },
+  });
+  opened.push({ name: 'reloading', close: async () => reloading.close() });
 
   return {
-    gateway,
+    gateway: devices?.gateway ?? null,
+    devices,
     idp,
     readiness,
-    reload,
+    reload: () => reloading.reload(),
     adminPort: admin.port,
     // Sign-in stops last: draining tunnels may still need it.
     parts: [...opened],
-    onReload: (listener) => void listeners.push(listener),
+    onReload: (listener) => reloading.onReload(listener),
     async close() {
       for (const part of opened.toReversed()) await part.close();
     },
@@ -129,6 +135,7 @@ function summary(issue: PlacedIssue): string {
 function readOnce(before: Everything, after: Everything): readonly string[] {
   const once = ({ common, gateway }: Everything): Record<string, unknown> => ({
     admin: common.admin,
+    workers: common.workers,
     log: common.log,
     idp: common.idp,
     gateway: gateway !== null,
@@ -139,16 +146,24 @@ function readOnce(before: Everything, after: Everything): readonly string[] {
     .map(([key]) => key);
 }
 
-/** One reload at a time, in order; every caller and every listener gets the outcome. */
-function serially(run: () => Promise<Reload>, listeners: ((reload: Reload) => void)[]) {
-  let last: Promise<unknown> = Promise.resolve();
-  return (): Promise<Reload> => {
-    const next = last.then(run).then((outcome) => {
-      for (const listener of listeners) listener(outcome);
-      return outcome;
-    });
-    last = next.catch(() => undefined);
-    return next;
+/** What says which configuration is in force where there is no gateway to say it. */
+function policyOfIdp(metrics: Metrics, readiness: Readiness) {
+  readiness.set('policy', 'ok');
+  const reloads = metrics.counterBy(
+    'zonegate_config_reloads_total',
+    'Reloads of the configuration, by result.',
+    'result',
+    ['ok', 'failed'],
+  );
+  return {
+    reloaded(): void {
+      reloads.ok.inc();
+      readiness.set('policy', 'ok');
+    },
+    refusedReload(summary: string): void {
+      reloads.failed.inc();
+      readiness.set('policy', `the changed configuration is not in force: ${summary}`);
+    },
   };
 }
 

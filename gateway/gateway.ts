@@ -1,74 +1,58 @@
-// Builds the gateway's parts from a configuration and wires them together; start and close.
+// Builds what serves devices from a configuration: listeners, policy, tunnels; start and close.
 
-import { isDeepStrictEqual } from 'node:util';
-import type { Hono } from 'hono';
+import { compileAddressTable } from '../dtr-rules/address.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import type { Readiness } from '../runtime/readiness.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
 import type { Policy } from './decision/policy.ts';
 import type { PostureFacts } from './decision/posture.ts';
 import { rejudge, type Standing } from './decision/rejudge.ts';
-import { mountApi } from './edge/api.ts';
 import type { ForwardParts } from './edge/carry.ts';
-import { listen } from './edge/listen.ts';
+import { type Listener, listen } from './edge/listen.ts';
+import { createRateLimiter } from './edge/rate.ts';
 import { reach, upstreamCandidates } from './edge/reach.ts';
 import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
-import { watchExpiry } from './expiry.ts';
-import { createPostureCache, type PostureCache } from './posture/cache.ts';
-import { createUemWebhook } from './posture/webhook.ts';
-import { createSource } from './posture-source.ts';
+import type { PostureCache } from './posture/cache.ts';
 import { snapshotOf } from './snapshot.ts';
 
 export interface GatewayOptions {
   readonly loaded: Loaded;
+  readonly posture: PostureCache;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly readiness: Readiness;
 }
 
 export interface Gateway {
   readonly port: number;
+  /** Of the listener for clients that break on HTTP/2 proxies, if there is one. */
+  readonly http1Port: number | null;
   readonly tunnels: Tunnels;
   readonly posture: PostureCache;
-  /** Mounts `/egress`, `/tunnels` below the admin API, and the UEM's events below `/webhooks`. */
-  routes(app: Hono): void;
-  webhooks(app: Hono): void;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
   protect(port: number): void;
-  /** Swaps the whole snapshot. Returns the settings that differ but need a restart. */
-  replace(loaded: Loaded): readonly string[];
-  /** Counts a reload that changed nothing because the files are broken. */
-  refusedReload(summary: string): void;
+  /** Swaps the whole snapshot, and judges the open tunnels by it. */
+  replace(loaded: Loaded): void;
   drain(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
+const closeMs = 500;
+
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { log, metrics, readiness } = options;
+  const { posture, log, metrics } = options;
   const { config } = options.loaded;
   const now = Date.now;
   const telemetry = createTelemetry(metrics, log);
-  const source = createSource(options.loaded, now);
-  // An inventory is in memory as it is: kept a second time it would only delay what a reload brings.
-  const keptMs = config.posture.source.kind === 'inventory' ? 0 : config.posture.maxReportAge;
-  const posture = createPostureCache({
-    source,
-    // Asked again a little before the decision calls it stale, so that a slow connect is no refusal.
-    maxAgeMs: keptMs * 0.8,
-    negativeMs: keptMs,
-    maxDevices: config.posture.maxDevices,
-    deadlineMs: config.posture.timeout,
-    recheckMs: config.posture.recheck,
-    now,
-  });
-  let current = snapshotOf(options.loaded, []);
-  const tunnels = createTunnels(() => ({
+  let current = snapshotOf(options.loaded, [], telemetry);
+  const perSecond = config.limits.newTunnelsPerDevice;
+  const rate = createRateLimiter({ perSecond, burst: 2 * perSecond, maxKeys: 100_000, now });
+  const limits = () => ({
     maxTunnels: current.config.limits.tunnels,
     maxTunnelsPerDevice: current.config.limits.tunnelsPerDevice,
-  }));
+  });
+  const tunnels = createTunnels(limits, rate);
   const parts: ForwardParts = {
     policy: () => current.policy,
     posture,
@@ -83,90 +67,86 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     idleMs: () => current.config.limits.idleTunnel,
     firstByteMs: () => current.config.limits.firstByte,
   };
-  const { webhook: credentials } = config.posture;
-  const webhook =
-    credentials &&
-    createUemWebhook({
-      credentials: { kind: 'basic', ...credentials },
-      cache: posture,
-      log,
-      metrics,
-      now,
-    });
-  const listener = await listen(listenOptions(options.loaded), parts);
-  const own = [{ address: null, port: listener.port }];
-  current = snapshotOf(options.loaded, own);
+  const listener = await listen(listenOptions(options.loaded, config.listeners.device), parts);
+  const http1 = await listenHttp1(options.loaded, listener, parts);
+  const listeners = http1 === null ? [listener] : [listener, http1];
+  const own = listeners.map(({ port }) => ({ address: null, port }));
+  current = snapshotOf(options.loaded, own, telemetry);
 
-  watchPosture({ posture, tunnels, policy: () => current.policy, now, metrics, telemetry, log });
+  watchPosture({ posture, tunnels, policy: () => current.policy, now, telemetry, log });
   metrics.gauge('zonegate_tunnels_open', 'Tunnels open now.', () => tunnels.count());
-  let inForce = options.loaded;
-  watchExpiry(metrics, () => inForce);
-  const loadedAt = metrics.gauge(
-    'zonegate_config_last_reload_success_timestamp_seconds',
-    'When the configuration in force was read.',
-  );
-  loadedAt.set(now() / 1000);
-  readiness.set('policy', 'ok');
+  let { loaded: inForce } = options;
 
   return {
     port: listener.port,
+    http1Port: http1?.port ?? null,
     tunnels,
     posture,
-    routes: (app) => mountApi(app, { tunnels, policy: () => current.policy, posture }),
-    webhooks: (app) => webhook?.mount(app),
     protect(port) {
       own.push({ address: null, port });
-      current = snapshotOf(options.loaded, own);
+      current = snapshotOf(inForce, own, telemetry);
     },
     replace(loaded) {
       // What the old resolver is still being asked it may answer: a reload refuses nobody (design 5.6).
-      current = snapshotOf(loaded, own);
+      current = snapshotOf(loaded, own, telemetry);
       inForce = loaded;
-      listener.setTls(loaded.tls);
-      source.update(loaded);
-      loadedAt.set(now() / 1000);
-      telemetry.reloads.ok.inc();
-      readiness.set('policy', 'ok');
+      for (const one of listeners) one.setTls(loaded.tls);
       const cut = rejudgeAll({ posture, tunnels, policy: () => current.policy, now });
-      log.info(
-        { 'event.name': 'zonegate.reload', 'zonegate.policy.version': current.policy.version },
-        'configuration reloaded',
-      );
       cut.catch((error: unknown) => log.error({ err: error }, 'judging open tunnels anew failed'));
-      return restartNeeded(config, loaded.config);
-    },
-    refusedReload(summary) {
-      telemetry.reloads.failed.inc();
-      readiness.set('policy', `the changed configuration is not in force: ${summary}`);
     },
     async drain(signal) {
-      listener.stop();
+      for (const one of listeners) one.stop();
       await tunnels.drain(signal);
     },
     async close() {
-      webhook?.close();
-      posture.close();
-      await listener.close();
+      for (const one of listeners) await one.close();
+      // Sockets tell a moment later that they are closed: how tunnels ended belongs into the log.
+      await tunnels.drain(AbortSignal.timeout(closeMs));
       current.resolver.close();
-      await source.close();
     },
   };
 }
 
-function listenOptions({ config, tls }: Loaded) {
-  const { host, port } = config.listeners.device;
+function listenOptions({ config, tls }: Loaded, at: GatewayConfig['listeners']['device']) {
   const { handshake, head, idleConnection, unauthenticated, unauthenticatedPerSource } =
     config.limits;
   return {
-    host: host === '' ? null : host,
-    port,
+    host: at.host === '' ? null : at.host,
+    port: at.port,
     tls,
     handshakeTimeoutMs: handshake,
     headTimeoutMs: head,
     idleConnectionMs: idleConnection,
     unauthenticated,
     unauthenticatedPerSource,
+    connectionsPerSource: config.limits.connectionsPerSource,
+    handshakesPerCertificate: config.limits.handshakesPerCertificate,
+    proxyProtocol: proxyProtocolOf(config),
+    h2: true,
+    streamsPerConnection: config.limits.streamsPerConnection,
   };
+}
+
+function proxyProtocolOf({ listeners: { proxyProtocol } }: GatewayConfig) {
+  if (proxyProtocol === null) return null;
+  const { peers, timeout: timeoutMs } = proxyProtocol;
+  return { peers: compileAddressTable(peers.map((range) => ({ range, value: true }))), timeoutMs };
+}
+
+/** The second listener, when there is to be one; with the first it stands or falls. */
+async function listenHttp1(
+  loaded: Loaded,
+  first: Listener,
+  parts: ForwardParts,
+): Promise<Listener | null> {
+  const at = loaded.config.listeners.deviceHttp1;
+  if (at === null) return null;
+  try {
+    return await listen({ ...listenOptions(loaded, at), h2: false }, parts);
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
 }
 
 interface Rejudging {
@@ -180,12 +160,11 @@ interface Rejudging {
  *  lists expire, grace ends) at every re-check. */
 function watchPosture(
   wiring: Rejudging & {
-    readonly metrics: Metrics;
     readonly telemetry: ReturnType<typeof createTelemetry>;
     readonly log: Log;
   },
 ): void {
-  const { posture, tunnels, telemetry, metrics, log, now } = wiring;
+  const { posture, tunnels, telemetry, log, now } = wiring;
   posture.onChange((deviceId, facts) => {
     const learned = now();
     const closed = tunnels.rejudge(deviceId, judgeWith(wiring, facts));
@@ -194,14 +173,6 @@ function watchPosture(
     log.info({ 'device.id': deviceId, 'zonegate.cut': closed }, 'posture changed, tunnels cut');
   });
   posture.start(() => tunnels.devices());
-  metrics.gauge('zonegate_posture_source_up', 'Whether the posture source answers.', () =>
-    posture.health().ok ? 1 : 0,
-  );
-  metrics.gauge(
-    'zonegate_posture_source_last_success_timestamp_seconds',
-    'When the posture source last answered; 0 before the first time.',
-    () => (posture.health().lastSuccess ?? 0) / 1000,
-  );
 }
 
 async function rejudgeAll(wiring: Rejudging): Promise<void> {
@@ -216,24 +187,4 @@ async function rejudgeAll(wiring: Rejudging): Promise<void> {
 
 function judgeWith({ policy, now }: Rejudging, facts: PostureFacts) {
   return (standing: Standing) => rejudge(standing, facts, policy(), now());
-}
-
-/** Settings that are read once; a change of them waits for a restart and says so. */
-function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly string[] {
-  const once = (config: GatewayConfig): Record<string, unknown> => ({
-    'listeners.device': config.listeners.device,
-    'posture.source': config.posture.source,
-    'posture.webhook': config.posture.webhook,
-    'posture.maxReportAge': config.posture.maxReportAge,
-    'posture.recheck': config.posture.recheck,
-    'limits.handshake': config.limits.handshake,
-    'limits.head': config.limits.head,
-    'limits.idleConnection': config.limits.idleConnection,
-    'limits.unauthenticated': config.limits.unauthenticated,
-    'limits.unauthenticatedPerSource': config.limits.unauthenticatedPerSource,
-  });
-  const then = once(after);
-  return Object.entries(once(started))
-    .filter(([key, value]) => !isDeepStrictEqual(value, then[key]))
-    .map(([key]) => key);
 }

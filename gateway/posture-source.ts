@@ -19,7 +19,10 @@ export function createSource(loaded: Loaded, now: () => number): Source {
       const source = createInventorySource({ name: 'inventory', devices, now });
       return {
         ...source,
-        update: ({ inventory }) => source.update(inventory ?? []),
+        // Another kind of source waits for a restart: until then the devices are those known now.
+        update({ inventory }) {
+          if (inventory !== null) source.update(inventory);
+        },
         close: () => Promise.resolve(),
       };
     }

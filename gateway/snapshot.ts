@@ -1,16 +1,17 @@
 // Owns the snapshot: everything a reload swaps at once, and the addresses no device may be led back to.
 
 import { X509Certificate } from 'node:crypto';
+import { getServers } from 'node:dns';
 import os from 'node:os';
 import type { TLSSocket } from 'node:tls';
 import { type AddressRange, parseAddress, parseAddressRange } from '../dtr-rules/address.ts';
-import type { GatewayConfig } from './config/config.ts';
+import { type DnsServer, type GatewayConfig, readDnsServer } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
 import type { PeerFacts } from './decision/identity.ts';
 import type { OwnEndpoint, Policy } from './decision/policy.ts';
 import { peerReader } from './edge/peer.ts';
 import type { ReachOptions } from './edge/reach.ts';
-import { createResolver, type Resolver } from './edge/resolve.ts';
+import { createResolver, type LookupWatch, type Resolver } from './edge/resolve.ts';
 
 export interface Snapshot {
   readonly config: GatewayConfig;
@@ -20,7 +21,11 @@ export interface Snapshot {
   readonly readPeer: (socket: TLSSocket) => PeerFacts;
 }
 
-export function snapshotOf(loaded: Loaded, own: readonly OwnEndpoint[]): Snapshot {
+export function snapshotOf(
+  loaded: Loaded,
+  own: readonly OwnEndpoint[],
+  watch: LookupWatch | null = null,
+): Snapshot {
   const { config } = loaded;
   const guard = {
     own: [...own, ...uemEndpoint(config), ...dnsEndpoints(config)],
@@ -30,14 +35,25 @@ export function snapshotOf(loaded: Loaded, own: readonly OwnEndpoint[]): Snapsho
     config,
     policy: { ...loaded.policy, guard },
     resolver: createResolver({
-      servers: config.dns.servers,
+      servers: config.dns.servers.length === 0 ? getServers() : config.dns.servers.map(printServer),
+      zones: config.dns.zones.map(({ suffix, servers }) => ({
+        suffix,
+        servers: servers.map(printServer),
+      })),
       hosts: new Map(Object.entries(config.dns.hosts)),
       timeoutMs: config.dns.timeout,
       minTtlMs: config.dns.minTtl,
       maxTtlMs: config.dns.maxTtl,
       negativeTtlMs: config.dns.negativeTtl,
+      failureTtlMs: config.dns.failureTtl,
+      serveStaleMs: config.dns.serveStale,
+      maxInFlight: config.dns.maxInFlight,
       maxNames: config.dns.maxNames,
-      now: Date.now,
+      resolutionDelayMs: 50,
+      enough: usableFamilies(config.egress),
+      // Setting the clock must not make answers live longer.
+      now: () => performance.now(),
+      watch,
     }),
     readPeer: peerReader({
       authorities: loaded.tls.authorities.map((pem) => new X509Certificate(pem)),
@@ -77,12 +93,23 @@ function uemEndpoint(config: GatewayConfig): OwnEndpoint[] {
   return [{ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) }];
 }
 
-function dnsEndpoints(config: GatewayConfig): OwnEndpoint[] {
-  return config.dns.servers.flatMap((server) => {
-    const plain = parseAddress(server);
-    if (plain !== null) return [{ address: plain, port: 53 }];
-    const [, host, port] = /^\[?([^\]]+)\]?:(\d+)$/.exec(server) ?? [];
-    const address = parseAddress(host ?? '');
-    return address === null ? [] : [{ address, port: Number(port) }];
-  });
+function dnsEndpoints({ dns }: GatewayConfig): readonly OwnEndpoint[] {
+  const system = dns.servers.length > 0 ? [] : getServers();
+  return [
+    ...dns.servers,
+    ...system.flatMap((text) => readDnsServer(text) ?? []),
+    ...dns.zones.flatMap(({ servers }) => servers),
+  ];
+}
+
+/** As c-ares takes it. */
+function printServer({ address: { family, text }, port }: DnsServer): string {
+  return family === 4 ? `${text}:${port}` : `[${text}]:${port}`;
+}
+
+/** Families every tunnel can leave with: an answer of another alone would leave some of them without an address. */
+function usableFamilies({ pools, bypass }: GatewayConfig['egress']): ReadonlySet<4 | 6> {
+  const all = [...Object.values(pools), ...(bypass === null ? [] : [bypass])];
+  const families = all.map((pool) => new Set(pool.map(({ family }) => family)));
+  return new Set(([4, 6] as const).filter((family) => families.every((has) => has.has(family))));
 }

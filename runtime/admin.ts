@@ -178,20 +178,6 @@ export function problem(
   return new Response(JSON.stringify(body), { status, headers });
 }
 
-// `__proto__` keys are left out: copied carelessly they would change what every map has (threat A07).
-export async function readJson(context: Context): Promise<unknown> {
-  const type = context.req.header('content-type') ?? '';
-  if (!/^application\/(?:[\w.-]+\+)?json(?:\s*;|$)/i.test(type)) {
-    throw new HTTPException(415, { message: 'expected a JSON body' });
-  }
-  const text = await context.req.text();
-  try {
-    return JSON.parse(text, (key, value: unknown) => (key === '__proto__' ? undefined : value));
-  } catch (cause) {
-    throw new HTTPException(400, { message: 'the body is not valid JSON', cause });
-  }
-}
-
 function answerError(error: Error, context: Context, log: Log): Response {
   if (error instanceof HTTPException) {
     return problem(error.status, 'Request refused', error.message);

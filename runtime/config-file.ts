@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { fileTrouble } from './file-trouble.ts';
 import type { Issue, Parsed, PlacedIssue } from './issue.ts';
 import { REMOVED } from './secret.ts';
-import { fileTrouble, fillSecrets } from './secret-reference.ts';
+import { fillSecrets } from './secret-reference.ts';
 import { type Path, type Place, readYamlText, type YamlText } from './yaml-text.ts';
 
 export interface ConfigFile<T> {

@@ -29,8 +29,10 @@ const URL_CREDENTIALS = /(:\/\/)[^\s/@"]*:[^\s/@"]*@/g;
 // JSON leaves these as they are: DEL and C1 (terminals), line separators, marks that turn text around.
 const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
-export function createLineCleaner(secrets: readonly string[]): (line: string) => string {
-  const spellings = spellingsOf(secrets);
+// The set may grow: a reload brings new secrets, and the old ones stay secret.
+export function createLineCleaner(secrets: ReadonlySet<string>): (line: string) => string {
+  let known = secrets.size;
+  let spellings = spellingsOf(secrets);
   // A line without anything to hide, nearly every line, costs a few searches and no parsing.
   const mayHoldSecret = (line: string) =>
     line.search(SECRET_FIELD) >= 0 ||
@@ -38,14 +40,18 @@ export function createLineCleaner(secrets: readonly string[]): (line: string) =>
     line.search(URL_CREDENTIALS) >= 0 ||
     spellings.some((spelling) => line.includes(spelling));
   return (line) => {
+    if (secrets.size !== known) {
+      known = secrets.size;
+      spellings = spellingsOf(secrets);
+    }
     const safe = mayHoldSecret(line) ? withoutSecrets(line, spellings) : line;
     return safe.replace(UNSAFE, (character) => `\\u${hex(character)}`);
   };
 }
 
 // A secret may stand in a line as it is, within JSON within a text, or within a URL.
-function spellingsOf(secrets: readonly string[]): readonly string[] {
-  const spellings = secrets
+function spellingsOf(secrets: ReadonlySet<string>): readonly string[] {
+  const spellings = [...secrets]
     .filter((secret) => secret.length >= SHORTEST_SECRET)
     .flatMap((secret) => {
       const once = inJson(secret);

@@ -14,9 +14,13 @@ export interface Histogram {
   observe(value: number): void;
 }
 
+/** The values of one process at one moment, as plain data for another process. */
+export type MetricsSnapshot = readonly prom.MetricObjectWithValues<prom.MetricValue<string>>[];
+
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
+  snapshot(): Promise<MetricsSnapshot>;
   counter(name: string, help: string): Counter;
   // Children for all values are made at once: they start at 0, so that rates exist, and using one
   // in a hot path takes no look-up (0.3 µs against 0.6 µs).
@@ -52,11 +56,13 @@ export function createMetrics(): Metrics {
     name: 'zonegate_build_info',
     help: 'What is running; the value is always 1.',
     labelNames: ['version', 'node_version'],
+    aggregator: 'first',
     registers,
   }).set({ version, node_version: process.version }, 1);
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
     counter: (name, help) => new prom.Counter({ name, help, registers }),
     counterBy(name, help, label, values) {
       const counter = new prom.Counter({ name, help, labelNames: [label], registers });
@@ -78,6 +84,30 @@ export function createMetrics(): Metrics {
     histogram: (name, help, buckets) =>
       new prom.Histogram({ name, help, buckets: [...buckets], registers }),
   };
+}
+
+/** One page for several processes: sums, but for what speaks of the first process only. */
+export async function joinMetrics(
+  first: MetricsSnapshot,
+  others: readonly MetricsSnapshot[],
+): Promise<string> {
+  const own = first.map((one) => (isOfOneProcess(one) ? { ...one, aggregator: 'first' } : one));
+  const rest = others.map((metrics) => metrics.filter((one) => !isOfOneProcess(one)));
+  return await prom.AggregatorRegistry.aggregate([own, ...rest]).metrics();
+}
+
+/** What processes that are gone have counted stays counted: a sum that shrinks would look like a restart of
+ *  everything, and every rate would jump. What they measured (gauges) is over. */
+export async function sumOfCounts(parts: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  const counts = parts.map((metrics) => metrics.filter(({ type }) => countTypes.has(String(type))));
+  return await prom.AggregatorRegistry.aggregate(counts).getMetricsAsJSON();
+}
+
+const countTypes = new Set(['counter', 'histogram']);
+
+// prom-client leaves out when the process was started: of several there is no one answer.
+function isOfOneProcess({ aggregator }: MetricsSnapshot[number]): boolean {
+  return aggregator === 'omit';
 }
 
 function started<C extends { inc(by: number): void }>(child: C): C {

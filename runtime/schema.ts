@@ -40,7 +40,14 @@ export function parseWith<T>(schema: z.ZodType<T>): (value: unknown) => Parsed<T
 }
 
 // Text that `read` understands, as what it reads; null from `read` is the issue `expected …`.
-function textAs<T>(expected: string, read: (text: string) => T | null, example: string) {
+function textAs<T>(
+  expected: string,
+  read: (text: string) => T | null,
+  {
+    example,
+    got = () => '',
+  }: { readonly example: string; readonly got?: (text: string) => string },
+) {
   return z
     .string()
     .meta({ description: expected, examples: [example] })
@@ -48,9 +55,15 @@ function textAs<T>(expected: string, read: (text: string) => T | null, example: 
       const value = read(text);
       if (value !== null) return value;
       const params = { hint: `for example \`${example}\`` };
-      context.addIssue({ code: 'custom', message: `expected ${expected}`, input: text, params });
+      const message = `expected ${expected}${got(text)}`;
+      context.addIssue({ code: 'custom', message, input: text, params });
       return z.NEVER;
     });
+}
+
+// Only of what can hold no secret: a URL may have a password in it.
+function gotText(text: string): string {
+  return `, got \`${text}\``;
 }
 
 const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -65,7 +78,7 @@ export function durationMs(limits: { readonly minMs?: number; readonly maxMs?: n
       const ms = Number(amount) * MS[unit as keyof typeof MS];
       return ms >= minMs && ms <= maxMs ? ms : null; // NaN when it did not match
     },
-    '30s',
+    { example: '30s', got: gotText },
   );
 }
 
@@ -75,29 +88,14 @@ function printMs(ms: number): string {
   return `${ms / size}${unit}`;
 }
 
-const BYTES = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
-
-export function byteSize(limits: { readonly minBytes?: number; readonly maxBytes?: number } = {}) {
-  const { minBytes = 0, maxBytes = Number.MAX_SAFE_INTEGER } = limits;
-  const between = rangeText(minBytes, maxBytes, (bytes) => `${bytes}B`);
-  return textAs(
-    `a size in B, kB, MB, GB, KiB, MiB or GiB${between}`,
-    (text) => {
-      const [, amount, unit] = /^(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)$/.exec(text) ?? [];
-      const bytes = Number(amount) * BYTES[unit as keyof typeof BYTES];
-      return bytes >= minBytes && bytes <= maxBytes ? bytes : null;
-    },
-    '64KiB',
-  );
-}
-
 function rangeText(min: number, max: number, print: (value: number) => string): string {
   const from = min > 0 ? `, at least ${print(min)}` : '';
   return max < Number.MAX_SAFE_INTEGER ? `${from}, at most ${print(max)}` : from;
 }
 
 export function listenAddress() {
-  return textAs('an address and port to listen on', readListenAddress, '127.0.0.1:8446');
+  const expected = 'an address and port to listen on';
+  return textAs(expected, readListenAddress, { example: '127.0.0.1:8446', got: gotText });
 }
 
 function readListenAddress(text: string): ListenAddress | null {
@@ -118,7 +116,7 @@ export function httpUrl() {
       if (url === null || !/^https?:\/\//i.test(text) || /[\s#]/.test(text)) return null;
       return url.username === '' && url.password === '' ? url.href : null;
     },
-    'https://uem.example.com/api',
+    { example: 'https://uem.example.com/api' },
   );
 }
 
@@ -129,7 +127,7 @@ export function secretText() {
       const oneLine = !/\p{Cc}/u.test(text);
       return oneLine && text.length >= SHORTEST_SECRET ? text : null;
     },
-    `\${file:secrets/token}`,
+    { example: `\${file:secrets/token}` },
   );
 }
 
@@ -137,6 +135,6 @@ export function name() {
   return textAs(
     'a name of up to 63 characters from a-z, 0-9 and -, beginning with a letter or digit',
     (text) => (/^[a-z0-9][a-z0-9-]{0,62}$/.test(text) ? text : null),
-    'head-office',
+    { example: 'head-office' },
   );
 }

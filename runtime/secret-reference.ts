@@ -1,6 +1,7 @@
 // Puts secrets in place of `${env:NAME}` and `${file:path}` in one text.
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { fileTrouble, isOpenToOthers } from './file-trouble.ts';
 
 export interface SecretSources {
   readonly folder: string; // what relative file names are relative to
@@ -67,46 +68,21 @@ function readVariable(name: string, environment: SecretSources['environment']): 
   return { kind: 'secret', value, file: null };
 }
 
+// Issues call the file what the configuration calls it: they can be read without credentials, at
+// /readyz, and the way to it is nobody else's business.
 async function readSecretFile(name: string, folder: string): Promise<Secret> {
   const file = resolve(folder, name);
+  const trouble = (what: string, hint: string | null = null): Secret =>
+    problem(`secret file \`${name}\` ${what}`, hint, file);
   try {
     const facts = await stat(file);
-    if (!facts.isFile())
-      return problem(`secret file \`${file}\` is not a regular file`, null, file);
-    if (isOpenToOthers(facts)) {
-      return problem(
-        `secret file \`${file}\` can be read by others`,
-        `run \`chmod 600 ${file}\``,
-        file,
-      );
-    }
+    if (!facts.isFile()) return trouble('is not a regular file');
+    if (isOpenToOthers(facts)) return trouble('can be read by others', `run \`chmod 600 ${name}\``);
     const value = (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
-    if (value === '') return problem(`secret file \`${file}\` is empty`, null, file);
-    return { kind: 'secret', value, file };
+    return value === '' ? trouble('is empty') : { kind: 'secret', value, file };
   } catch (error) {
-    return problem(`secret file \`${file}\` cannot be read: ${fileTrouble(error)}`, null, file);
+    return trouble(`cannot be read: ${fileTrouble(error)}`);
   }
-}
-
-// A file of root's may be read by our group: it is how root hands one to a service without giving
-// it away (Kubernetes' fsGroup, PostgreSQL's rule for keys). Windows has no such bits.
-function isOpenToOthers(facts: { readonly mode: number; readonly uid: number }): boolean {
-  if (process.platform === 'win32') return false;
-  const isHandedToUs = facts.uid === 0 && process.getuid?.() !== 0;
-  return (facts.mode & (isHandedToUs ? 0o027 : 0o077)) !== 0;
-}
-
-const TROUBLE: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EISDIR: 'it is a directory',
-};
-
-export function fileTrouble(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  return TROUBLE[code] ?? code;
 }
 
 function problem(message: string, hint: string | null, file: string | null = null): Secret {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { quickstartDevices } from '../quickstart/devices.ts';
 import { idpHost, quickstartEgress } from '../quickstart/templates.ts';
-import type { Reload } from '../zonegate-process.ts';
+import type { Reload } from '../reloading.ts';
 import { connect } from './device.ts';
 import { direct, type Refreshed, refresh, signIn, throughTunnel } from './person.ts';
 import type { World } from './world.ts';

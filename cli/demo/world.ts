@@ -6,13 +6,12 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '../../runtime/log.ts';
-import { loadEverything } from '../load.ts';
+import { loadEverything, secretsOf } from '../load.ts';
 import { sayIssues, UsageError } from '../output.ts';
 import { configFileIn, makeFolder } from '../quickstart/folder.ts';
 import type { StandInUem } from '../quickstart/stand-in-uem.ts';
 import { idpHost, type Ports } from '../quickstart/templates.ts';
 import { checkEgressAddress, startUem } from '../quickstart.ts';
-import { secretsOf } from '../serve.ts';
 import { startProcess, type ZonegateProcess } from '../zonegate-process.ts';
 
 export type LogLine = Readonly<Record<string, unknown>>;

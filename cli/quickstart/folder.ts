@@ -2,10 +2,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { hashPassword } from '../../idp-zone/edge/password.ts';
 import { type Authority, createAuthority } from '../../runtime/authority.ts';
+import { UsageError } from '../output.ts';
 import { quickstartDevices } from './devices.ts';
 import {
   dtrYaml,
@@ -34,19 +35,67 @@ export function configFileIn(folder: string): string {
 export async function makeFolder(options: FolderOptions): Promise<boolean> {
   const folder = resolve(options.folder);
   if (existsSync(configFileIn(folder))) return false;
-  const parent = dirname(folder);
-  await mkdir(parent, { recursive: true });
-  const draft = join(parent, `.zonegate-${randomBytes(6).toString('hex')}`);
-  await mkdir(draft, { mode: 0o700 });
+  await checkIsFree(folder);
+  const draft = await makeDraft(folder);
   try {
     await fill(draft, options);
     // An empty folder in the way is fine, one with something in it is not ours to touch.
     await rename(draft, folder);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    throw error;
+    // Another quickstart began at the same moment and was first: its folder is the folder.
+    if (existsSync(configFileIn(folder))) return false;
+    throw cannotMake(folder, error);
   }
   return true;
+}
+
+async function checkIsFree(folder: string): Promise<void> {
+  try {
+    if ((await readdir(folder)).length === 0) return;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw cannotMake(folder, error);
+  }
+  throw new UsageError(
+    `the folder ${folder} has something in it, but no zonegate.yaml; name another one with --state`,
+  );
+}
+
+async function makeDraft(folder: string): Promise<string> {
+  const parent = dirname(folder);
+  const draft = join(parent, `.zonegate-${randomBytes(6).toString('hex')}`);
+  try {
+    await mkdir(parent, { recursive: true });
+    await mkdir(draft, { mode: 0o700 });
+    return draft;
+  } catch (error) {
+    throw cannotMake(folder, error);
+  }
+}
+
+const obstacles: Readonly<Record<string, string>> = {
+  ENOTDIR: 'there is a file in its place or on the way to it',
+  EEXIST: 'something else is there by now',
+  ENOTEMPTY: 'something else is there by now',
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  EROFS: 'nothing can be written there',
+  ENOSPC: 'there is no space left',
+};
+
+/** What the disk says no to is the user's to mend; anything else is a fault, and stays one. */
+function cannotMake(folder: string, error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === null) return error;
+  const message = `cannot make the folder ${folder}: ${obstacles[code] ?? code}; name another one with --state`;
+  return new UsageError(message, { cause: error });
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'syscall' in error && 'code' in error
+    ? String(error.code)
+    : null;
 }
 
 async function fill(folder: string, { ports, progress }: FolderOptions): Promise<void> {
@@ -61,7 +110,7 @@ async function fill(folder: string, { ports, progress }: FolderOptions): Promise
   progress('an authority and certificates for the gateway and the sign-in service');
   await makeDevices(write);
   progress(
-    `a device authority, ${quickstartDevices.length} device certificates, a revocation list`,
+    `a device authority, ${quickstartDevices.length} device certificates and one of another authority, a revocation list`,
   );
 
   const password = randomBytes(9).toString('base64url');

@@ -29,6 +29,7 @@ help: https://help.example.com/tunnel     # where a refused person finds help
 
 listeners:
   device: 127.0.0.1:${ports.device}               # devices connect here, with their certificate
+  # deviceHttp1: 127.0.0.1:${ports.device + 1}        # for clients that break on HTTP/2 proxies (Go, undici)
 
 tls:
   certificate: certs/gateway.pem
@@ -165,8 +166,8 @@ zones:
 }
 
 export function signOnYaml(): string {
-  return `# sign-on.yaml: who may sign in from where. The first rule whose conditions all hold decides; the last
-# rule is DENY and cannot be removed. Judged at sign-in and again at every token refresh.
+  return `# sign-on.yaml: who may sign in from where. The first rule whose conditions all hold decides; after the
+# last rule everybody is denied. Judged at sign-in and again at every token refresh.
 
 help: https://help.example.com/sign-in
 

@@ -15,18 +15,22 @@ import type { Revocation } from '../decision/revocation.ts';
 import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
 import type { TlsMaterial } from '../edge/listen.ts';
 import { type InventoryDevice, parseInventory } from '../posture/inventory.ts';
+import { readBundle } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
+import { type Dated, datedLists, expiring } from './expiring.ts';
 import { checkReferences, egressPolicy, posturePolicy } from './policy-parts.ts';
 
 /** Everything a gateway is made of, read at one moment. */
 export interface Loaded {
   readonly config: GatewayConfig;
-  /** What the listeners add once they are bound is missing: see `withGuard` in gateway.ts. */
+  /** What the listeners add once they are bound is missing: see `snapshotOf` in snapshot.ts. */
   readonly policy: Omit<Policy, 'guard'>;
   readonly tls: TlsMaterial;
   readonly rules: ConfigFile<RuleFile>;
   readonly inventory: readonly InventoryDevice[] | null;
   readonly uemAuthority: string | null;
+  /** What works today and soon will not, or no longer does: nothing that keeps it from being loaded. */
+  readonly warnings: readonly PlacedIssue[];
   /** Every file read, absolute: what to watch. */
   readonly inputs: readonly string[];
 }
@@ -41,12 +45,12 @@ export interface Origin {
   readonly file: string;
   readonly folder: string;
   readonly hash: string;
-  place(path: Issue['path']): { readonly line: number; readonly column: number };
+  readonly place: (path: Issue['path']) => { readonly line: number; readonly column: number };
 }
 
-export async function load(origin: Origin): Promise<Load> {
+export async function load(origin: Origin, now = Date.now()): Promise<Load> {
   const { config } = origin;
-  const reader = createReader(origin);
+  const reader = createReader(origin, now);
   const tls = await readTls(config, reader);
   const revocation = await readRevocation(config, tls.authorities, reader);
   const inventory = await readInventory(config, reader);
@@ -81,24 +85,27 @@ export async function load(origin: Origin): Promise<Load> {
     egress: egressPolicy(config.egress).value,
   };
   const { inputs } = reader;
-  return {
-    ok: true,
-    loaded: { config, policy, tls, rules: rules.config, inventory, uemAuthority, inputs },
-  };
+  const warnings = expiring(reader.dated, now).map(reader.placed);
+  const read = { tls, inventory, uemAuthority, rules: rules.config };
+  return { ok: true, loaded: { config, policy, ...read, warnings, inputs } };
 }
 
 type Reader = ReturnType<typeof createReader>;
 
-function createReader(origin: Origin) {
+function createReader(origin: Origin, now: number) {
   const issues: PlacedIssue[] = [];
   const inputs: string[] = [];
+  const dated: Dated[] = [];
   const hash = createHash('sha256').update(origin.hash);
-  const own = ({ path, message, hint }: Issue): void => {
-    issues.push({ path, message, hint, file: origin.file, ...origin.place(path) });
-  };
+  const placed = (issue: Issue) => ({ ...issue, file: origin.file, ...origin.place(issue.path) });
+  const own = (issue: Issue): void => void issues.push(placed(issue));
   return {
     issues,
     inputs,
+    /** What has an end, for the warnings. */
+    dated,
+    now,
+    placed,
     own,
     origin,
     add(config: ConfigFile<unknown>, issue: Issue): void {
@@ -134,40 +141,42 @@ function createReader(origin: Origin) {
 async function readTls(config: GatewayConfig, reader: Reader): Promise<TlsMaterial> {
   const certificate = (await reader.bytes(config.tls.certificate, ['tls', 'certificate'])) ?? '';
   const key = (await reader.bytes(config.tls.key, ['tls', 'key'])) ?? '';
+  const pair = { certificate: certificate.toString(), key: key.toString() };
+  checkKeyPair(pair, config.tls.certificate, reader);
   const authorities: string[] = [];
   for (const [i, file] of config.identity.authorities.entries()) {
-    const bytes = await reader.bytes(file, ['identity', 'authorities', i]);
-    const pems = bytes === null ? [] : certificatesIn(bytes.toString());
-    if (pems.length === 0 && bytes !== null) {
-      const message = `\`${file}\` holds no certificate`;
-      reader.own({ path: ['identity', 'authorities', i], message, hint: 'expected PEM' });
+    const path = ['identity', 'authorities', i];
+    const bytes = await reader.bytes(file, path);
+    if (bytes === null) continue;
+    const bundle = readBundle(bytes.toString(), file);
+    for (const message of bundle.troubles) {
+      reader.own({ path, message, hint: 'expected certificates of authorities, as PEM' });
     }
-    authorities.push(...pems);
+    for (const { pem, notAfter } of bundle.authorities) {
+      authorities.push(pem);
+      reader.dated.push({ kind: 'device authority', file, path, at: notAfter });
+    }
   }
-  checkKeyPair(certificate.toString(), key.toString(), reader);
-  return { certificate: certificate.toString(), key: key.toString(), authorities };
+  return { ...pair, authorities };
 }
 
-function checkKeyPair(certificate: string, key: string, reader: Reader): void {
+function checkKeyPair(
+  { certificate, key }: Pick<TlsMaterial, 'certificate' | 'key'>,
+  file: string,
+  reader: Reader,
+): void {
   if (certificate === '' || key === '') return;
   const message = keyPairTrouble(certificate, key);
-  if (message !== null) reader.own({ path: ['tls', 'key'], message, hint: null });
+  if (message !== null) {
+    reader.own({ path: ['tls', 'key'], message, hint: null });
+    return;
+  }
+  const at = new X509Certificate(certificate).validToDate.getTime();
+  reader.dated.push({ kind: 'server certificate', file, path: ['tls', 'certificate'], at });
 }
 
 function fingerprintOf(pem: string): string {
   return new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
-}
-
-/** The certificates of a PEM bundle that can be read; text around them is ignored. */
-function certificatesIn(text: string): string[] {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.filter((pem) => {
-    try {
-      return new X509Certificate(pem).ca;
-    } catch {
-      return false;
-    }
-  });
 }
 
 async function readRevocation(
@@ -186,7 +195,10 @@ async function readRevocation(
     files,
     authorities.map((pem) => new X509Certificate(pem)),
   );
-  if (adopted.ok) return { mode: 'lists', lists: adopted.lists };
+  if (adopted.ok) {
+    reader.dated.push(...datedLists(files, [...adopted.lists.values()], reader.now));
+    return { mode: 'lists', lists: adopted.lists };
+  }
   for (const { file, reason } of adopted.problems) {
     const path = ['identity', 'revocation', named.indexOf(file)];
     reader.own({ path, message: `\`${file}\`: ${reason}`, hint: null });

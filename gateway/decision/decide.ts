@@ -64,8 +64,9 @@ function follow(found: Followed, egress: EgressPolicy): Decision {
   if (action === 'BYPASS' && egress.bypass === null) return refuse('rules.bypass', by, passed);
 
   const trail: Pass[] = [...passed, { stage: 'rules', by }];
-  const pool = poolFor(action, rule?.egress ?? null, egress);
-  if (pool === null) return refuse('egress.unavailable', rule?.egress ?? null, trail);
+  const named = rule?.egress ?? null;
+  const pool = poolFor(action, named, egress);
+  if (pool === null) return refuse('egress.unavailable', named, trail);
   return {
     action: 'tunnel',
     rule: by,

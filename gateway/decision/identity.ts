@@ -112,6 +112,13 @@ export function identify(
   );
 }
 
+// The device that a refused certificate of ours names: for the log, so that a revoked device can be found.
+export function claimedDevice(peer: PeerFacts, policy: IdentityPolicy): string | null {
+  if (peer.certificate === null || peer.trust !== 'trusted') return null;
+  const mapped = mapFields(peer.certificate, policy);
+  return mapped.ok ? mapped.identity.deviceId : null;
+}
+
 // A resumed session carries the verdict of its first handshake: what time can change is judged again.
 function judgeCertificate(
   peer: PeerFacts,

@@ -57,6 +57,12 @@ export const reasons = {
     'Only http addresses can be asked for in clear; everything else goes through CONNECT.',
     'Let the program open a tunnel (CONNECT) for this address.',
   ),
+  'request.protocol': row(
+    501,
+    'http_request_error',
+    'The gateway does not carry this protocol.',
+    'Let the program fall back to an ordinary tunnel (CONNECT).',
+  ),
   'request.loop': row(
     502,
     'proxy_loop_detected',
@@ -249,6 +255,12 @@ export const reasons = {
     'connection_limit_reached',
     'This device has too many connections open at once.',
     'Close some programs and try again.',
+  ),
+  'limits.device_rate': row(
+    429,
+    'connection_limit_reached',
+    'This device opens connections faster than it may.',
+    'Wait a moment; if it stays, a program on the device may be stuck in a loop.',
   ),
   'limits.tunnels': row(
     503,

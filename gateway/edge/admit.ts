@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Target } from '../../dtr-rules/rule.ts';
-import type { Pass, Tunnel } from '../decision/decision.ts';
-import { type Identity, identify } from '../decision/identity.ts';
+import type { Pass, Refusal, Tunnel } from '../decision/decision.ts';
+import { claimedDevice, type Identity, identify } from '../decision/identity.ts';
 import type { Candidate } from '../decision/pin.ts';
 import type { Policy } from '../decision/policy.ts';
 import type { Reason } from '../decision/reasons.ts';
@@ -12,7 +12,7 @@ import { GatewayError } from '../errors.ts';
 import type { PostureCache } from '../posture/cache.ts';
 import type { DeviceConnection } from './connection.ts';
 import { type Judged, type JudgeParts, judge } from './judge.ts';
-import type { Telemetry } from './telemetry.ts';
+import type { Outcome, Telemetry } from './telemetry.ts';
 import type { Place, Tunnels } from './tunnels.ts';
 
 export interface Asked {
@@ -66,87 +66,135 @@ export async function admit<T>(
   parts: AdmitParts,
   reach: (way: Way) => Promise<Reached<T>>,
 ): Promise<Admitted<T> | Refused> {
-  const id = randomUUID();
-  const startedAt = parts.now();
+  // One snapshot from beginning to end.
   const policy = parts.policy();
-  let identity: Identity | null = null;
-  let judged: Judged | null = null;
-
-  const refused = (reason: Reason, by: string | null, trail: readonly Pass[], cause?: unknown) => {
-    const outcome = { action: 'refuse', reason, by, cause: messageOf(cause) } as const;
-    const elapsedMs = parts.now() - startedAt;
-    const policyVersion = policy.version;
-    parts.telemetry.decided({ id, asked, identity, outcome, trail, policyVersion, elapsedMs });
-    return { ok: false, id, reason } as const;
-  };
-
+  const line = beginLine(asked, policy, parts);
+  const { id, startedAt } = line;
   let place: Place | null = null;
-  let reached: Reached<T> | null = null;
+  let unfollow: (() => void) | null = null;
+  let trail: readonly Pass[] = [];
   try {
     // 1 who is it?
     const who = identify(asked.connection.peer, policy.identity, startedAt);
-    if (!who.ok) return refused(who.reason, who.by, []);
-    identity = who.identity;
+    if (!who.ok) return line.refused({ reason: who.reason, by: who.by, trail });
+    const { identity } = who;
+    line.identity = identity;
     // 2 is it healthy?
     const posture = await parts.posture.facts(identity.deviceId);
-    // 3 to 6 allowed? from where? to which address?
+    // 3 is it allowed? 4 from where? (decide) 5 what is its address? 6 which of them? (pin)
     const question = { identity, posture, target: asked.target, addresses: null };
-    const verdict = await judge(question, policy, parts);
-    if (verdict.action === 'refuse') return refused(verdict.reason, verdict.by, verdict.trail);
-    judged = verdict;
-    // limits
+    const judged = await judge(question, policy, parts);
+    if (judged.action === 'refuse') return line.refused(judged);
+    trail = judged.trail;
     const taken = parts.tunnels.take(id, identity.deviceId, startedAt);
-    if (typeof taken === 'string') return refused(taken, null, judged.trail);
+    if (typeof taken === 'string') return line.refused({ reason: taken, by: null, trail });
     place = taken;
-    // 7 dial what was judged, and nothing else
-    const { tunnel, candidates, addresses, trail } = judged;
-    const dialling = parts.now();
-    const signal = AbortSignal.any([place.signal, asked.connection.gone]);
-    const way = { tunnel, target: asked.target, candidates, signal };
-    reached = await reach(way);
-    const { carrier, candidate } = reached;
-    parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
-    const standing: Standing = {
-      peer: asked.connection.peer,
-      target: asked.target,
-      addresses,
-      upstream: tunnel.upstream,
-      address: candidate.address,
-      source: candidate.source,
-    };
-    // The world may have changed while it connected, or does so from here on (threats P03).
-    place.stand(standing);
-    const facts = await parts.posture.facts(identity.deviceId);
-    signal.throwIfAborted();
-    const late = rejudge(standing, facts, parts.policy(), parts.now());
+    unfollow = follow(asked.connection.gone, place);
+    // 7 dial what was judged, and nothing else; then look again, because the world may have changed
+    const standing = await connect(asked, judged, place, { parts, reach });
+    const late = await judgeAgain(identity, standing, place, parts);
     if (late !== null) {
-      discard(carrier);
+      discard(standing.carrier);
       place.release();
-      return refused(late, null, trail);
+      return line.refused({ reason: late, by: null, trail });
     }
     // 8 say so
+    const { tunnel } = judged;
+    line.tunnelled(judged, standing);
+    return { ok: true, id, carrier: standing.carrier, tunnel, place, startedAt };
+  } catch (error) {
+    place?.release();
+    const passed = error instanceof GatewayError && trail.length === 0 ? error.trail : trail;
+    const code = error instanceof GatewayError ? error.code : 'gateway.internal';
+    const reason = place?.cutBy() ?? code;
+    return line.refused({ reason, by: null, trail: passed }, error);
+  } finally {
+    unfollow?.();
+  }
+}
+
+/** Nothing goes on being connected for a device that has left (threats R06). */
+function follow(gone: AbortSignal, place: Place): () => void {
+  const leave = (): void => place.abandon(gone.reason);
+  gone.addEventListener('abort', leave, { once: true });
+  if (gone.aborted) leave();
+  return () => gone.removeEventListener('abort', leave);
+}
+
+/** The connection a device will have, and what it stands on from now on. */
+type Connected<T> = Standing & { readonly carrier: T };
+
+async function connect<T>(
+  asked: Asked,
+  judged: Judged,
+  place: Place,
+  {
+    parts,
+    reach,
+  }: { readonly parts: AdmitParts; readonly reach: (way: Way) => Promise<Reached<T>> },
+): Promise<Connected<T>> {
+  const { tunnel, candidates, addresses } = judged;
+  const { target } = asked;
+  const dialling = parts.now();
+  const { carrier, candidate } = await reach({ tunnel, target, candidates, signal: place.signal });
+  parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
+  const { address, source } = candidate;
+  const { peer } = asked.connection;
+  return { peer, target, addresses, upstream: tunnel.upstream, address, source, carrier };
+}
+
+/** The world may have changed while it connected, or does so from here on (threats P03). */
+async function judgeAgain<T>(
+  identity: Identity,
+  standing: Connected<T>,
+  place: Place,
+  parts: AdmitParts,
+): Promise<Reason | null> {
+  try {
+    place.stand(standing);
+    const facts = await parts.posture.facts(identity.deviceId);
+    place.signal.throwIfAborted();
+    return rejudge(standing, facts, parts.policy(), parts.now());
+  } catch (error) {
+    discard(standing.carrier);
+    throw error;
+  }
+}
+
+/** The one log line of a request, whatever becomes of it. */
+function beginLine(asked: Asked, policy: Policy, parts: AdmitParts) {
+  const id = randomUUID();
+  const startedAt = parts.now();
+  const decided = (outcome: Outcome, trail: readonly Pass[], identity: Identity | null): void =>
     parts.telemetry.decided({
       id,
       asked,
       identity,
-      outcome: {
-        action: 'tunnel',
-        tunnel,
-        dialled: candidate.address.text,
-        source: candidate.source.text,
-      },
+      claimed: identity?.deviceId ?? claimedDevice(asked.connection.peer, policy.identity),
+      outcome,
       trail,
       policyVersion: policy.version,
       elapsedMs: parts.now() - startedAt,
     });
-    return { ok: true, id, carrier, tunnel, place, startedAt };
-  } catch (error) {
-    discard(reached?.carrier);
-    place?.release();
-    const cut = place?.cutBy() ?? null;
-    const reason = cut ?? (error instanceof GatewayError ? error.code : 'gateway.internal');
-    return refused(reason, null, judged?.trail ?? [], error);
-  }
+  return {
+    id,
+    startedAt,
+    identity: null as Identity | null,
+    refused(refusal: Pick<Refusal, 'reason' | 'by' | 'trail'>, cause?: unknown): Refused {
+      const { reason, by, trail } = refusal;
+      decided({ action: 'refuse', reason, by, cause: messageOf(cause) }, trail, this.identity);
+      return { ok: false, id, reason };
+    },
+    tunnelled({ tunnel, trail }: Judged, { address, source }: Standing): void {
+      const outcome = {
+        action: 'tunnel',
+        tunnel,
+        dialled: address.text,
+        source: source.text,
+      } as const;
+      decided(outcome, trail, this.identity);
+    },
+  };
 }
 
 /** For the log only: a client learns the reason, never the cause. */

@@ -4,13 +4,22 @@ import { createHash } from 'node:crypto';
 import type { Hono } from 'hono';
 import type { Policy } from '../decision/policy.ts';
 import { formatTarget } from '../decision/target.ts';
-import type { PostureCache } from '../posture/cache.ts';
-import type { Tunnels } from './tunnels.ts';
+import type { LiveTunnel } from './tunnels.ts';
+
+/** An open tunnel as the API shows it. */
+export interface TunnelRow {
+  readonly id: string;
+  readonly device_id: string;
+  readonly target: string;
+  readonly address: string;
+  readonly egress_address: string;
+  readonly opened_at: string;
+}
 
 export interface ApiParts {
-  readonly tunnels: Tunnels;
-  readonly posture: PostureCache;
-  readonly policy: () => Policy;
+  readonly policy: () => Pick<Policy, 'egress'>;
+  /** Those of every process that serves devices. */
+  readonly tunnels: () => Promise<readonly TunnelRow[]>;
 }
 
 export function mountApi(app: Hono, parts: ApiParts): void {
@@ -31,15 +40,18 @@ export function mountApi(app: Hono, parts: ApiParts): void {
     return new Response(body, { headers: { 'content-type': type, etag, vary: 'accept' } });
   });
 
-  app.get('/tunnels', (context) => {
-    const items = parts.tunnels.list().map(({ id, deviceId, openedAt, standing }) => ({
-      id,
-      device_id: deviceId,
-      target: formatTarget(standing.target),
-      address: standing.address.text,
-      egress_address: standing.source.text,
-      opened_at: new Date(openedAt).toISOString(),
-    }));
-    return context.json({ items, next_cursor: null });
+  app.get('/tunnels', async (context) => {
+    return context.json({ items: await parts.tunnels(), next_cursor: null });
   });
+}
+
+export function toRow({ id, deviceId, openedAt, standing }: LiveTunnel): TunnelRow {
+  return {
+    id,
+    device_id: deviceId,
+    target: formatTarget(standing.target),
+    address: standing.address.text,
+    egress_address: standing.source.text,
+    opened_at: new Date(openedAt).toISOString(),
+  };
 }

@@ -6,22 +6,20 @@ import type { FailureReason, Reason } from '../decision/reasons.ts';
 import type { ForwardTarget } from '../decision/target.ts';
 import { systemCode } from '../errors.ts';
 import type { Admitted } from './admit.ts';
-import { refuseExchange } from './answer.ts';
+import type { Caller } from './caller.ts';
 import type { CarryParts } from './connect.ts';
-import type { DeviceConnection } from './connection.ts';
 import { requestFields, responseFields } from './fields.ts';
 import type { Origin } from './origins.ts';
-import { expectsContinue, hasContent } from './request-head.ts';
 import type { Ended } from './telemetry.ts';
-import type { Exchange } from './turns.ts';
 
 export interface ForwardParts extends CarryParts {
   readonly firstByteMs: () => number;
 }
 
 export interface Carried {
-  readonly exchange: Exchange;
-  readonly connection: DeviceConnection;
+  readonly caller: Caller;
+  /** Aborted when the device leaves. */
+  readonly gone: AbortSignal;
   readonly asked: ForwardTarget;
   readonly admitted: Admitted<Origin>;
 }
@@ -44,69 +42,59 @@ interface Course {
 }
 
 export function carry(carried: Carried, parts: ForwardParts): void {
-  const { request, response } = carried.exchange;
-  const { carrier } = carried.admitted;
+  const { caller, asked, admitted } = carried;
   const course = follow(carried, parts);
   // The device may have left, or the gateway be done with it, in the meantime.
   if (course === null) return;
-  const body = hasContent(request) ? request : null;
+  const { method, fields, version, body } = caller;
   body?.on('data', (chunk: Buffer) => {
     course.bytes.sent += chunk.length;
     course.touch();
   });
   body?.pause();
-  if (expectsContinue(request)) response.writeContinue();
-  carrier.client.dispatch(
-    {
-      method: request.method as Dispatcher.HttpMethod,
-      path: carried.asked.path,
-      headers: requestFields(request.rawHeaders, {
-        method: request.method ?? '',
-        authority: carried.asked.authority,
-        via: `${request.httpVersion} ${parts.answer().name}`,
-      }),
-      body,
-    },
-    answerTo(carried, course, parts.answer().name),
+  caller.goOn();
+  const { name } = parts.answer();
+  const headers = requestFields(fields, {
+    method,
+    authority: asked.authority,
+    via: `${version} ${name}`,
+  });
+  admitted.carrier.client.dispatch(
+    { method: method as Dispatcher.HttpMethod, path: asked.path, headers, body },
+    answerTo(caller, course, name),
   );
 }
 
 /** Watches everything that can end the exchange, and gives the place back exactly once. */
 function follow(carried: Carried, parts: ForwardParts): Course | null {
-  const { exchange, connection, admitted } = carried;
-  const { request, response } = exchange;
+  const { caller, gone, admitted } = carried;
   const { place, id, carrier, tunnel } = admitted;
   const bytes = { sent: 0, received: 0 };
-  const { socket } = request;
   const idleMs = tunnel.idleMs ?? parts.idleMs();
   const firstMs = Math.min(idleMs, parts.firstByteMs());
   const silence = watchSilence(() => {
     // Whoever has to move next is the one who is late: the device with its body, else the origin.
-    const device = socket.readableEnded || !(request.complete || request.isPaused());
+    const device = caller.halfClosed() || caller.owesBody();
     course.fail(device ? 'request.abandoned' : 'origin.timeout');
   });
   let over = false;
 
-  function ended(): void {
-    if (!response.headersSent) silence.limit(Math.min(firstMs, endedMs));
+  function halfClosed(): void {
+    if (!caller.hasBegun()) silence.limit(Math.min(firstMs, endedMs));
   }
   function finish(end: Ended['end'], failure: Reason | null): void {
     over = true;
     silence.stop();
-    connection.gone.removeEventListener('abort', left);
-    response.off('close', closed);
-    socket.off('end', ended);
+    gone.removeEventListener('abort', left);
+    unwatch();
     place.release();
+    if (end === 'answered') carrier.release();
+    else carrier.destroy();
     const elapsedMs = parts.now() - admitted.startedAt;
     parts.telemetry.ended({ id, end, failure, cutBy: place.cutBy(), bytes, elapsedMs });
   }
   function left(): void {
-    carrier.destroy();
     finish('device_error', null);
-  }
-  function closed(): void {
-    if (response.writableFinished) finish('answered', null);
-    else left();
   }
   const course: Course = {
     bytes,
@@ -115,23 +103,23 @@ function follow(carried: Carried, parts: ForwardParts): Course | null {
     fail(reason) {
       if (over) return;
       finish(reason === 'request.abandoned' ? 'device_error' : 'origin_error', reason);
-      carrier.destroy();
-      if (response.headersSent) socket.destroy();
-      else refuseExchange(exchange, reason, id, parts.answer());
+      if (caller.hasBegun()) caller.breakOff();
+      else caller.refuse(reason, id, parts.answer());
     },
   };
   silence.limit(firstMs);
-  if (socket.readableEnded) ended();
-  response.on('close', closed);
-  socket.on('end', ended);
-  connection.gone.addEventListener('abort', left);
-  if (connection.gone.aborted) left();
+  if (caller.halfClosed()) halfClosed();
+  const unwatch = caller.watch({
+    halfClosed,
+    over: (whole) => finish(whole ? 'answered' : 'device_error', null),
+  });
+  gone.addEventListener('abort', left);
+  if (gone.aborted) left();
   else {
     place.open(() => {
       if (over) return;
-      carrier.destroy();
       finish('cut', null);
-      socket.destroy();
+      caller.breakOff();
     });
   }
   return over ? null : course;
@@ -153,12 +141,11 @@ function watchSilence(late: () => void) {
   };
 }
 
-function answerTo(carried: Carried, course: Course, name: string): Dispatcher.DispatchHandler {
-  const { request, response } = carried.exchange;
+function answerTo(caller: Caller, course: Course, name: string): Dispatcher.DispatchHandler {
   let informational = 0;
   return {
     onRequestStart(controller) {
-      response.on('drain', () => {
+      caller.onDrain(() => {
         course.touch();
         controller.resume();
       });
@@ -172,19 +159,15 @@ function answerTo(carried: Carried, course: Course, name: string): Dispatcher.Di
         return;
       }
       course.answering();
-      // What is left of a body nobody wants is not waited for (threats R03).
-      if (!request.complete) response.shouldKeepAlive = false;
-      response.writeHead(status, phraseOf(status, statusText), responseFields(headers, name));
-      // A head alone, before a slow body, is worth having. `flushHeaders` would encode it as UTF-8.
-      response.write(Buffer.alloc(0));
+      caller.begin(status, phraseOf(status, statusText), responseFields(headers, name));
     },
     onResponseData(controller, chunk) {
       course.touch();
       course.bytes.received += chunk.length;
-      if (!response.write(chunk)) controller.pause();
+      if (!caller.write(chunk)) controller.pause();
     },
     onResponseEnd() {
-      response.end();
+      caller.end();
     },
     onResponseError(_, error) {
       course.fail(failureOf(error));

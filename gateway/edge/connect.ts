@@ -40,8 +40,7 @@ export async function handleConnect(
   if (target === null) {
     const reason = 'request.malformed';
     const id = randomUUID();
-    const { clientAddress } = connection;
-    parts.telemetry.malformed({ id, reason, clientAddress, detail: 'CONNECT' });
+    parts.telemetry.malformed({ id, reason, connection, detail: 'CONNECT' });
     return refuse(socket, reason, id, request, parts);
   }
   const asked = { kind: 'connect', method: 'CONNECT', target, connection } as const;

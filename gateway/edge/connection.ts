@@ -21,6 +21,16 @@ interface Known {
 
 const connections = new WeakMap<TLSSocket, Known>();
 
+const announced = new WeakMap<TLSSocket, { readonly address: string; readonly port: number }>();
+
+/** Who a listed balancer says is calling; before the connection's first request. */
+export function announceClient(
+  socket: TLSSocket,
+  client: { readonly address: string; readonly port: number },
+): void {
+  announced.set(socket, client);
+}
+
 /** Read once per TLS connection (reading a chain costs 100-360 µs); every request on it is judged anew. */
 export function connectionOf(
   socket: TLSSocket,
@@ -32,10 +42,11 @@ export function connectionOf(
   const left = new GatewayError('request.abandoned', 'the device closed the connection');
   const leave = (): void => gone.abort(left);
   socket.once('close', leave);
+  const client = announced.get(socket);
   const connection: DeviceConnection = {
     peer: readPeer(socket),
-    clientAddress: socket.remoteAddress ?? '',
-    clientPort: socket.remotePort ?? 0,
+    clientAddress: client?.address ?? socket.remoteAddress ?? '',
+    clientPort: client?.port ?? socket.remotePort ?? 0,
     tlsVersion: socket.getProtocol() ?? '',
     tlsCipher: socket.getCipher().standardName,
     gone: gone.signal,

@@ -1,8 +1,10 @@
 // Connects to judged addresses from their egress addresses: Happy Eyeballs (RFC 8305) over what `pin` returned.
 
-import net from 'node:net';
+import type net from 'node:net';
 import type { Candidate } from '../decision/pin.ts';
 import { GatewayError, systemCode } from '../errors.ts';
+import { connectDirect } from './direct-reads.ts';
+import { type LocalPorts, systemLocalPorts } from './local-ports.ts';
 
 export interface DialOptions {
   readonly port: number;
@@ -11,7 +13,14 @@ export interface DialOptions {
   /** RFC 8305 section 8: Connection Attempt Delay. */
   readonly attemptDelayMs: number;
   readonly signal: AbortSignal;
+  /** Those of the system unless given. */
+  readonly localPorts?: LocalPorts;
+  /** A port of the egress address is busy towards this destination; the next one is tried. */
+  readonly onBusyPort?: () => void;
 }
+
+/** Of one address. Ports are walked in random order: so many in a row are busy when nearly all are. */
+const maxPortTries = 32;
 
 export interface Dialled {
   readonly socket: net.Socket;
@@ -37,6 +46,7 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
     options.signal.removeEventListener('abort', aborted);
     waiting.length = 0;
     for (const socket of open) if (socket !== winner) socket.destroy();
+    open.clear();
   }
   function fail(error: unknown): void {
     settle(null);
@@ -50,23 +60,17 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
     clearTimeout(delay);
     const candidate = waiting.shift();
     if (candidate === undefined) return;
-    const socket = connect(candidate, options.port);
-    open.add(socket);
-    // For its whole life: it may be reset while nobody else listens yet (threats R06).
-    socket.on('error', () => undefined);
-    const failed = (error: unknown): void => {
-      lastError = error;
-      open.delete(socket);
-      if (waiting.length > 0) attempt();
-      else if (open.size === 0) fail(translate(lastError));
-    };
-    socket.once('error', failed);
-    socket.once('connect', () => {
-      socket.off('error', failed);
-      settle(socket);
-      resolve({ socket, candidate });
-    });
+    connect({ candidate, open, connected, failed }, options, maxPortTries);
     if (waiting.length > 0) delay = setTimeout(attempt, options.attemptDelayMs);
+  }
+  function failed(error: unknown): void {
+    lastError = error;
+    if (waiting.length > 0) attempt();
+    else if (open.size === 0) fail(translate(lastError));
+  }
+  function connected(dialled: Dialled): void {
+    settle(dialled.socket);
+    resolve(dialled);
   }
 
   if (options.signal.aborted) aborted();
@@ -77,15 +81,50 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
   return promise;
 }
 
-function connect(candidate: Candidate, port: number): net.Socket {
-  return net.connect({
+interface Attempt {
+  readonly candidate: Candidate;
+  /** Sockets that still connect; one that is taken out of it has lost. */
+  readonly open: Set<net.Socket>;
+  readonly connected: (dialled: Dialled) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** From one port after the other while they are busy. */
+function connect(attempt: Attempt, options: DialOptions, triesLeft: number): void {
+  const { candidate, open } = attempt;
+  const localPort = (options.localPorts ?? systemLocalPorts()).next(candidate.source.text);
+  const socket = connectDirect({
     host: candidate.address.text,
-    port,
+    port: options.port,
     family: candidate.address.family,
     localAddress: candidate.source.text,
+    localPort,
     allowHalfOpen: true,
     noDelay: true,
   });
+  open.add(socket);
+  // For its whole life: it may be reset while nobody else listens yet (threats R06).
+  socket.on('error', () => undefined);
+  const failed = (error: unknown): void => {
+    const isBusy = localPort !== 0 && isPortBusy(error);
+    if (isBusy) options.onBusyPort?.();
+    if (!open.delete(socket)) return;
+    if (isBusy && triesLeft > 1) connect(attempt, options, triesLeft - 1);
+    else attempt.failed(error);
+  };
+  socket.once('error', failed);
+  socket.once('connect', () => {
+    socket.off('error', failed);
+    attempt.connected({ socket, candidate });
+  });
+}
+
+/** Taken by a listener or another program (`bind`), or by a connection to the same destination, which
+ *  may be in TIME_WAIT (`connect`). `EADDRNOTAVAIL` from `bind` means the address itself. */
+function isPortBusy(error: unknown): boolean {
+  const { syscall } = error as NodeJS.ErrnoException;
+  const code = systemCode(error);
+  return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && syscall === 'connect');
 }
 
 /** RFC 8305 section 4: alternate the families, beginning with that of the first answer. */

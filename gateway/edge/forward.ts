@@ -7,9 +7,10 @@ import type { Reason } from '../decision/reasons.ts';
 import { type ForwardTarget, parseForwardTarget } from '../decision/target.ts';
 import { admit, type Reached, type Way } from './admit.ts';
 import { refuseExchange } from './answer.ts';
+import { callerOf } from './caller.ts';
 import { carry, type ForwardParts } from './carry.ts';
 import { connectionOf } from './connection.ts';
-import { fieldValues, isLoop } from './fields.ts';
+import { fieldValues, isLoop, type RawFields } from './fields.ts';
 import { type Origin, originOf } from './origins.ts';
 import { isPlain } from './request-head.ts';
 import type { Exchange } from './turns.ts';
@@ -23,32 +24,41 @@ export async function handleForward(exchange: Exchange, parts: ForwardParts): Pr
   const parsed = parseRequest(request, parts.answer().name);
   if (typeof parsed === 'string') {
     const id = randomUUID();
-    const { clientAddress } = connection;
-    parts.telemetry.malformed({ id, reason: parsed, clientAddress, detail: method });
+    parts.telemetry.malformed({ id, reason: parsed, connection, detail: method });
     return refuseExchange(exchange, parsed, id, parts.answer());
   }
   const asked = { kind: 'forward', method, target: parsed.target, connection } as const;
   const admitted = await admit(asked, parts, (way) => reachOrigin(socket, way, parsed, parts));
   if (!admitted.ok) return refuseExchange(exchange, admitted.reason, admitted.id, parts.answer());
-  carry({ exchange, connection, asked: parsed, admitted }, parts);
+  const { gone } = connection;
+  carry({ caller: callerOf(exchange), gone, asked: parsed, admitted }, parts);
 }
 
 function parseRequest(request: IncomingMessage, name: string): ForwardTarget | Reason {
-  const { method, rawHeaders, url = '' } = request;
-  if (!isPlain(request)) return 'request.malformed';
+  const { method = '', rawHeaders, url = '' } = request;
+  return isPlain(request) ? parseForward(method, url, rawHeaders, name) : 'request.malformed';
+}
+
+/** What may be forwarded at all, in either version of HTTP; `url` is the absolute form. */
+export function parseForward(
+  method: string,
+  url: string,
+  fields: RawFields,
+  name: string,
+): ForwardTarget | Reason {
   const parsed = parseForwardTarget(url);
   if (typeof parsed === 'string') return parsed;
   // Nothing is reflected (threats H19).
   if (method === 'TRACE' || method === 'TRACK') return 'request.method';
   // It is for this hop to answer, and this hop has nothing to offer (RFC 9110 section 7.6.2).
-  const lastHop = fieldValues(rawHeaders, 'max-forwards').some((hops) => Number(hops) === 0);
+  const lastHop = fieldValues(fields, 'max-forwards').some((hops) => Number(hops) === 0);
   if (method === 'OPTIONS' && lastHop) return 'request.method';
-  return isLoop(rawHeaders, name) ? 'request.loop' : parsed;
+  return isLoop(fields, name) ? 'request.loop' : parsed;
 }
 
 /** A kept connection serves the same device connection only, and only for the same judged addresses,
  *  so no byte of one answer can reach another device (threats S08, H24). */
-async function reachOrigin(
+export async function reachOrigin(
   socket: TLSSocket,
   way: Way,
   asked: ForwardTarget,

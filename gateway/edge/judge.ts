@@ -5,6 +5,7 @@ import { decide, type Question } from '../decision/decide.ts';
 import { type Pass, type Refusal, refuse, type Tunnel } from '../decision/decision.ts';
 import { type Candidate, pin } from '../decision/pin.ts';
 import type { Policy } from '../decision/policy.ts';
+import { failedAfter } from '../errors.ts';
 import type { Resolver } from './resolve.ts';
 
 export interface JudgeParts {
@@ -23,6 +24,7 @@ export interface Judged {
   readonly candidates: readonly Candidate[];
 }
 
+/** Steps 3 to 6 of the admission; a world that fails on the way throws, with what had passed. */
 export async function judge(
   question: Question,
   policy: Policy,
@@ -39,15 +41,18 @@ export async function judge(
   }
   if (decision.action === 'resolve') throw new Error('a resolved target is still unresolved');
   if (decision.action === 'refuse') return decision;
-
-  // The upstream proxy resolves the name, because it is the one that dials it; where an address rule
-  // had it resolved here already, the addresses are judged all the same.
-  if (decision.upstream === null) addresses ??= await resolve();
-  const pinned = addresses === null ? null : pin(decision, target, addresses, policy);
-  if (pinned?.action === 'refuse') return pinned;
-  const trail = pinned?.trail ?? decision.trail;
-  const candidates =
-    decision.upstream === null ? (pinned?.candidates ?? []) : await parts.upstream(decision);
-  if (candidates.length === 0) return refuse('egress.no_family', decision.pool, trail);
-  return { action: 'tunnel', tunnel: decision, trail, addresses, candidates };
+  try {
+    // The upstream proxy resolves the name, because it is the one that dials it; where an address rule
+    // had it resolved here already, the addresses are judged all the same.
+    if (decision.upstream === null) addresses ??= await resolve();
+    const pinned = addresses === null ? null : pin(decision, target, addresses, policy);
+    if (pinned?.action === 'refuse') return pinned;
+    const trail = pinned?.trail ?? decision.trail;
+    const candidates =
+      decision.upstream === null ? (pinned?.candidates ?? []) : await parts.upstream(decision);
+    if (candidates.length === 0) return refuse('egress.no_family', decision.pool, trail);
+    return { action: 'tunnel', tunnel: decision, trail, addresses, candidates };
+  } catch (error) {
+    throw failedAfter(error, decision.trail);
+  }
 }

@@ -6,13 +6,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import { identify } from '../decision/identity.ts';
 import { answerRefusal, toBytes } from './answer.ts';
+import { type ArrivalOptions, guardArrivals } from './arrivals.ts';
 import type { ForwardParts } from './carry.ts';
 import { handleConnect } from './connect.ts';
 import { abandon, connectionOf } from './connection.ts';
 import { handleForward } from './forward.ts';
-import { createStrangers, type Strangers } from './strangers.ts';
+import { createH2, type H2 } from './h2.ts';
+import type { Strangers } from './strangers.ts';
 import { currentExchange, type Exchange, takeTurn } from './turns.ts';
 
 export interface TlsMaterial {
@@ -20,23 +23,25 @@ export interface TlsMaterial {
   readonly key: string;
   /** Authorities devices' certificates come from, PEM. */
   readonly authorities: readonly string[];
+  /** 48 bytes, for processes that share a port: each resumes sessions of the others. Left out: its own. */
+  readonly ticketKeys?: Buffer;
 }
 
-export interface ListenOptions {
+export interface ListenOptions extends ArrivalOptions {
   readonly host: string | null;
   readonly port: number;
   readonly tls: TlsMaterial;
   readonly handshakeTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly idleConnectionMs: number;
-  /** Connections on which no device has been identified yet. */
-  readonly unauthenticated: number;
-  readonly unauthenticatedPerSource: number;
+  /** Offers HTTP/2 too; not for clients that break on a proxy that chooses it (Go, undici). */
+  readonly h2: boolean;
+  readonly streamsPerConnection: number;
 }
 
 export interface Listener {
   readonly port: number;
-  /** New connections see the new material; tickets of the old one end with it. */
+  /** New connections see the new material; tickets of the old one end with it. The same changes nothing. */
   setTls(tls: TlsMaterial): void;
   /** No new connections; the open ones go on. */
   stop(): void;
@@ -67,7 +72,7 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
     // A device that is not trusted is told so, with a reason, instead of a dropped connection; the
     // verdict is in `authorizationError` and nothing is served before it was looked at.
     rejectUnauthorized: false,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: options.h2 ? ['h2', 'http/1.1'] : ['http/1.1'],
     handshakeTimeout: options.handshakeTimeoutMs,
     allowHalfOpen: true,
     maxHeaderSize: maxHeadBytes,
@@ -82,26 +87,34 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
   server.maxHeadersCount = 0;
   // A client that has sent its request and closes its half still gets the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
+  const { strangers, watch } = guardArrivals(server, options, parts.telemetry);
   const sockets = new Set<Socket>();
-  const strangers = createStrangers({
-    maxPerSource: options.unauthenticatedPerSource,
-    maxTotal: options.unauthenticated,
-  });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    strangers.enter(socket);
   });
-  wire(server, { strangers, parts, restMs: options.idleConnectionMs + options.headTimeoutMs });
+  const wiring = { strangers, parts, restMs: options.idleConnectionMs + options.headTimeoutMs };
+  wire(server, wiring);
+  const h2 = options.h2 ? offerH2(server, wiring, options) : null;
+  watch();
   server.listen(options.port, options.host ?? undefined);
   await once(server, 'listening');
+  let { tls } = options;
   // From here on: no descriptors left, for example. One connection is lost, not the gateway (threats R14).
   server.on('error', (error) => parts.telemetry.listenerFailed(error));
 
   return {
     port: (server.address() as AddressInfo).port,
-    setTls: (tls) => server.setSecureContext(contextOf(tls)),
-    stop: () => void server.close(),
+    setTls(next) {
+      // A new context means new ticket keys, and a full handshake for the whole fleet.
+      if (isDeepStrictEqual(next, tls)) return;
+      tls = next;
+      server.setSecureContext(contextOf(tls));
+    },
+    stop() {
+      server.close();
+      h2?.drain();
+    },
     async close() {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
@@ -117,21 +130,42 @@ interface Wiring {
   readonly restMs: number;
 }
 
-function wire(server: Server, { strangers, parts, restMs }: Wiring): void {
-  const meet = (socket: TLSSocket): void => {
-    if (socket.destroyed || !strangers.has(socket)) return;
-    const { peer } = connectionOf(socket, parts.readPeer);
-    if (identify(peer, parts.policy().identity, parts.now()).ok) strangers.know(socket);
-  };
+/** Once its device is identified, a connection is no stranger's any more. */
+function meet(socket: TLSSocket, { strangers, parts }: Wiring): void {
+  if (socket.destroyed || !strangers.has(socket)) return;
+  const { peer } = connectionOf(socket, parts.readPeer);
+  if (identify(peer, parts.policy().identity, parts.now()).ok) strangers.know(socket);
+}
+
+/** Connections on which `h2` was chosen leave the HTTPS server for an HTTP/2 one; the others stay. The
+ *  HTTPS server is the one that listens: only then does Node watch the time-outs of HTTP/1.1. */
+function offerH2(server: Server, wiring: Wiring, options: ListenOptions): H2 {
+  const h2 = createH2(wiring.parts, {
+    maxStreams: options.streamsPerConnection,
+    maxHeadBytes,
+    idleMs: options.idleConnectionMs,
+    met: (socket) => meet(socket, wiring),
+  });
+  const http1 = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol === 'h2') h2.adopt(socket);
+    else for (const listener of http1) listener.call(server, socket);
+  });
+  return h2;
+}
+
+function wire(server: Server, wiring: Wiring): void {
+  const { parts, restMs } = wiring;
   const handle = async (exchange: Exchange): Promise<void> => {
-    meet(exchange.request.socket as TLSSocket);
+    meet(exchange.request.socket as TLSSocket, wiring);
     await handleForward(exchange, parts);
   };
   const forward = (request: IncomingMessage, response: ServerResponse): void => {
     takeTurn({ request, response }, { handle, restMs });
   };
   const connect = async (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
-    meet(request.socket as TLSSocket);
+    meet(request.socket as TLSSocket, wiring);
     await handleConnect(request, socket, head, parts);
   };
   server.on('request', forward);
@@ -169,8 +203,8 @@ function answerUnreadable(socket: TLSSocket, code: string, parts: ForwardParts):
   abandon(socket);
   const id = randomUUID();
   const reason = 'request.malformed';
-  const clientAddress = socket.remoteAddress ?? '';
-  parts.telemetry.malformed({ id, reason, clientAddress, detail: code });
+  const connection = connectionOf(socket, parts.readPeer);
+  parts.telemetry.malformed({ id, reason, connection, detail: code });
   const exact = code === 'HPE_HEADER_OVERFLOW' ? { status: 431 } : {};
   const answer = answerRefusal(reason, id, undefined, { ...parts.answer(), ...exact });
   socket.end(toBytes(answer), () => socket.destroy());
@@ -185,5 +219,6 @@ function contextOf(tls: TlsMaterial): SecureContextOptions {
     ciphers,
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...(tls.ticketKeys && { ticketKeys: tls.ticketKeys }),
   };
 }

@@ -8,16 +8,25 @@ import type { Reached, Way } from './admit.ts';
 
 export interface Origin {
   readonly client: Client;
+  /** The exchange is over and the connection may serve the next one. */
+  release(): void;
   destroy(): void;
 }
 
 interface Kept {
+  busy: boolean;
   readonly origin: Origin;
   readonly socket: net.Socket;
   readonly candidate: Candidate;
 }
 
-const keptBy = new WeakMap<TLSSocket, Map<string, Kept>>();
+/** By what was judged; several with the same key serve the streams of one HTTP/2 connection. */
+type Origins = Map<string, Set<Kept>>;
+
+const keptBy = new WeakMap<TLSSocket, Origins>();
+
+/** Beyond these an idle connection is not worth its memory here and there. */
+const maxIdle = 8;
 
 /** A kept connection, or a new one. The key holds everything that was judged: the target, the
  *  addresses, the egress address and the upstream; whatever of it changes, nothing is reused. */
@@ -30,11 +39,15 @@ export async function originOf(
   const origins = originsOf(device);
   const judged = way.candidates.map(({ address, source }) => `${address.text}<${source.text}`);
   const key = [url, way.tunnel.upstream ?? '', ...judged.toSorted()].join(' ');
-  const kept = origins.get(key);
-  // undici destroys a connection that cannot serve one more request (after HEAD, after `Connection: close`),
-  // and the next request may be here before the event that says so.
-  if (kept?.socket.destroyed === false) {
-    return { carrier: kept.origin, candidate: kept.candidate };
+  const same = origins.get(key) ?? new Set<Kept>();
+  origins.set(key, same);
+  // One exchange at a time on each: no stream waits for another (threats M17). undici destroys a
+  // connection that cannot serve one more request (after HEAD, after `Connection: close`), and the
+  // next request may be here before the event that says so.
+  const idle = [...same].find((one) => !one.busy && !one.socket.destroyed);
+  if (idle !== undefined) {
+    idle.busy = true;
+    return { carrier: idle.origin, candidate: idle.candidate };
   }
 
   const { carrier: socket, candidate } = await reach(way);
@@ -54,24 +67,29 @@ export async function originOf(
   });
   const origin: Origin = {
     client,
+    release() {
+      kept.busy = false;
+      if ([...same].filter((one) => !one.busy).length > maxIdle) origin.destroy();
+    },
     destroy() {
-      if (origins.get(key)?.origin === origin) origins.delete(key);
+      same.delete(kept);
       socket.destroy();
       client.destroy().catch(() => undefined);
     },
   };
+  const kept: Kept = { busy: true, origin, socket, candidate };
+  same.add(kept);
   socket.once('close', () => origin.destroy());
-  origins.set(key, { origin, socket, candidate });
   return { carrier: origin, candidate };
 }
 
-function originsOf(device: TLSSocket): Map<string, Kept> {
+function originsOf(device: TLSSocket): Origins {
   const known = keptBy.get(device);
   if (known !== undefined) return known;
-  const origins = new Map<string, Kept>();
+  const origins: Origins = new Map();
   keptBy.set(device, origins);
   device.once('close', () => {
-    for (const { origin } of origins.values()) origin.destroy();
+    for (const same of origins.values()) for (const { origin } of same) origin.destroy();
   });
   return origins;
 }

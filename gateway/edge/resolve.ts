@@ -1,95 +1,120 @@
-// Turns names into addresses: static hosts, then c-ares with a cache that honours TTLs, one query at a time per name.
+// Turns names into addresses: static hosts, what is remembered, then the servers of the name's zone, one question at a time per name.
 
-import { Resolver as Ares } from 'node:dns/promises';
-import { LRUCache } from 'lru-cache';
-import { type Address, parseAddress } from '../../dtr-rules/address.ts';
-import { GatewayError, systemCode } from '../errors.ts';
+import type { Address } from '../../dtr-rules/address.ts';
+import { createDnsMemory, type Known, type MemoryOptions } from './dns-memory.ts';
+import { createZone, type Found, type Zone, type ZoneOptions } from './dns-zone.ts';
 
-export interface ResolverOptions {
-  /** `address` or `address:port`; empty uses the system's. */
-  readonly servers: readonly string[];
+/** `cached` is whatever was remembered, a failure too; `stale` an answer past its time. */
+export const lookupOutcomes = ['ok', 'failed', 'timeout', 'cached', 'stale'] as const;
+export type LookupOutcome = (typeof lookupOutcomes)[number];
+
+export interface LookupWatch {
+  /** `elapsedMs` is null where nobody was asked. */
+  lookedUp(outcome: LookupOutcome, elapsedMs: number | null): void;
+}
+
+export interface ResolverOptions extends MemoryOptions, ZoneOptions {
+  /** Split horizon: names at or below `suffix`, a canonical host name, are asked of these servers; the longest suffix counts. */
+  readonly zones: readonly { readonly suffix: string; readonly servers: readonly string[] }[];
   /** Names answered without asking anybody. The system's hosts file is not read. */
   readonly hosts: ReadonlyMap<string, readonly Address[]>;
+  /** For one name: all servers, tries and families, and waiting for its turn. */
   readonly timeoutMs: number;
-  readonly minTtlMs: number;
-  readonly maxTtlMs: number;
-  readonly negativeTtlMs: number;
-  readonly maxNames: number;
-  /** For the age of answers, in milliseconds. */
-  readonly now: () => number;
+  readonly watch: LookupWatch | null;
 }
 
 export interface Resolver {
-  /** Never empty; fails with `dns.failed` or `dns.timeout`. */
+  /** Never empty; fails with `dns.failed` or `dns.timeout`. `host` is canonical. */
   resolve(host: string): Promise<readonly Address[]>;
   close(): void;
 }
 
-type Cached = { readonly addresses: readonly Address[] } | { readonly error: GatewayError };
-
-interface Answer {
-  readonly address: string;
-  /** Seconds, as in the record. */
-  readonly ttl: number;
-}
+/** RFC 8767 section 5: the client response timer, where there is an expired answer to fall back on. */
+const patienceMs = 1800;
 
 export function createResolver(options: ResolverOptions): Resolver {
-  const ares = new Ares({ timeout: options.timeoutMs, tries: 1 });
-  if (options.servers.length > 0) ares.setServers([...options.servers]);
-  const cache = new LRUCache<string, Cached>({
-    max: options.maxNames,
-    perf: { now: options.now },
-    ttlResolution: 0,
-  });
-  const inFlight = new Map<string, Promise<Cached>>();
+  const memory = createDnsMemory(options);
+  const inFlight = new Map<string, Promise<Known>>();
+  // Each zone has servers, turns and deadlines of its own: a dead one delays no other (threats S13).
+  const others = createZone(options);
+  const zones = new Map(
+    options.zones.map(({ suffix, servers }) => [suffix, createZone({ ...options, servers })]),
+  );
 
-  async function query(host: string): Promise<Cached> {
-    const [v4, v6] = await Promise.allSettled([
-      ares.resolve4(host, { ttl: true }),
-      ares.resolve6(host, { ttl: true }),
-    ]);
-    const answers: Answer[] = [];
-    if (v6.status === 'fulfilled') answers.push(...v6.value);
-    if (v4.status === 'fulfilled') answers.push(...v4.value);
-    const addresses = answers.flatMap(({ address }) => parseAddress(address) ?? []);
-    if (addresses.length > 0) {
-      const ttlMs = Math.min(...answers.map(({ ttl }) => ttl)) * 1000;
-      const kept = Math.min(Math.max(ttlMs, options.minTtlMs), options.maxTtlMs);
-      cache.set(host, { addresses }, { ttl: Math.max(1, kept) });
-      return { addresses };
+  function zoneOf(host: string): Zone {
+    for (let rest = host; ; ) {
+      const zone = zones.get(rest);
+      if (zone !== undefined) return zone;
+      const dot = rest.indexOf('.');
+      if (dot < 0) return others;
+      rest = rest.slice(dot + 1);
     }
-    const failed = { error: failure(host, v4, v6) };
-    cache.set(host, failed, { ttl: Math.max(1, options.negativeTtlMs) });
-    return failed;
   }
 
-  function shared(host: string): Promise<Cached> {
+  async function ask(host: string): Promise<Known> {
+    const start = options.now();
+    const timeoutMs = memory.hasStale(host)
+      ? Math.min(options.timeoutMs, patienceMs)
+      : options.timeoutMs;
+    const { found, rest } = await zoneOf(host).ask(host, timeoutMs);
+    const answered = options.now();
+    const known = memory.keep(host, found);
+    options.watch?.lookedUp(outcomeOf(found, known), answered - start);
+    void rest?.then((whole) => {
+      // A later question may have been answered meanwhile.
+      if (memory.recall(host) !== known) return;
+      memory.keep(host, aged(whole, options.now() - answered));
+    });
+    return known;
+  }
+
+  function shared(host: string): Promise<Known> {
     const running = inFlight.get(host);
     if (running !== undefined) return running;
-    const started = query(host).finally(() => inFlight.delete(host));
+    const started = ask(host).finally(() => inFlight.delete(host));
     inFlight.set(host, started);
     return started;
+  }
+
+  function recall(host: string): Known | null {
+    const known = memory.recall(host);
+    if (known === null) return null;
+    options.watch?.lookedUp(isStale(known) ? 'stale' : 'cached', null);
+    return known;
   }
 
   return {
     async resolve(host) {
       const fixed = options.hosts.get(host);
       if (fixed !== undefined) return fixed;
-      const found = cache.get(host) ?? (await shared(host));
-      if ('error' in found) throw found.error;
-      return found.addresses;
+      const known = recall(host) ?? (await shared(host));
+      if (known.kind === 'error') throw known.error;
+      return known.addresses;
     },
-    close: () => ares.cancel(),
+    close() {
+      for (const zone of [others, ...zones.values()]) zone.close();
+    },
   };
 }
 
-function failure(host: string, ...results: readonly PromiseSettledResult<unknown>[]): GatewayError {
-  const causes = results.flatMap((one): unknown[] =>
-    one.status === 'rejected' ? [one.reason] : [],
-  );
-  const late = causes.find((cause) => systemCode(cause) === 'ETIMEOUT');
-  if (late !== undefined) {
-    return new GatewayError('dns.timeout', `no answer for \`${host}\` in time`, { cause: late });
+function aged(found: Found, byMs: number): Found {
+  return found.kind === 'addresses' ? { ...found, ttlMs: found.ttlMs - byMs } : found;
+}
+
+function outcomeOf(found: Found, known: Known): LookupOutcome {
+  if (isStale(known)) return 'stale';
+  switch (found.kind) {
+    case 'addresses':
+      return 'ok';
+    case 'nothing':
+    case 'failed':
+      return 'failed';
+    case 'late':
+    case 'unasked':
+      return 'timeout';
   }
-  return new GatewayError('dns.failed', `cannot resolve \`${host}\``, { cause: causes[0] });
+}
+
+function isStale(known: Known): boolean {
+  return known.kind === 'addresses' && known.isStale;
 }

@@ -1,6 +1,7 @@
 // Copies bytes both ways between two sockets until both have ended: half-close, back-pressure, idle limit, counts.
 
 import type { Duplex } from 'node:stream';
+import { directReadsOf, giveBack, type Sink } from './direct-reads.ts';
 
 export interface SpliceOptions {
   readonly idleMs: number;
@@ -17,6 +18,13 @@ export interface Splice {
   /** Ends both sides at once. */
   readonly cut: () => void;
 }
+
+/** What TLS decrypts from one full record. A full one is seldom alone. */
+const recordBytes = 16_384;
+
+/** What waits to be written to a device that reads slowly, besides the kernel's buffers. */
+const maxLent = 2;
+const maxWaitingBytes = 131_072;
 
 /** Invariant: every end is an end of both sides (threats rule 6). A FIN is passed on and the other
  *  direction goes on; an error, the idle limit or a cut destroys both. */
@@ -42,11 +50,10 @@ export function splice(device: Duplex, origin: Duplex, options: SpliceOptions): 
     clearTimeout(idle);
     resolve(end);
   }
-  function carry(from: Duplex, to: Duplex, count: (size: number) => void): void {
+  function carry(from: Duplex, to: Duplex, write: (chunk: Buffer) => boolean): void {
     from.on('data', (chunk: Buffer) => {
       idle.refresh();
-      count(chunk.length);
-      if (!to.write(chunk)) from.pause();
+      if (!write(chunk)) from.pause();
     });
     to.on('drain', () => {
       idle.refresh();
@@ -66,14 +73,61 @@ export function splice(device: Duplex, origin: Duplex, options: SpliceOptions): 
     bytes.sent += options.early.length;
     origin.write(options.early);
   }
-  carry(device, origin, (size) => {
-    bytes.sent += size;
+  const send = gathering(origin);
+  carry(device, origin, (chunk) => {
+    bytes.sent += chunk.length;
+    return send(chunk);
   });
-  carry(origin, device, (size) => {
-    bytes.received += size;
+  const lend = lending(origin, device, () => idle.refresh());
+  carry(origin, device, (chunk) => {
+    bytes.received += chunk.length;
+    return device.write(chunk);
+  });
+  directReadsOf(origin)?.into((chunk, lent) => {
+    bytes.received += chunk.length;
+    return lend(chunk, lent);
   });
   // One side may have gone while the other was being connected.
   if (device.destroyed || origin.destroyed) finish('device_error');
   if (open === 0) closed();
   return { bytes, ended: promise, cut: () => finish('cut') };
+}
+
+/** Full records of one turn of the event loop leave in one system call. */
+function gathering(to: Duplex): (chunk: Buffer) => boolean {
+  const release = (): void => to.uncork();
+  return (chunk) => {
+    if (chunk.length >= recordBytes && to.writableCorked === 0) {
+      to.cork();
+      setImmediate(release);
+    }
+    return to.write(chunk);
+  };
+}
+
+/** Writes chunks whose memory is lent, and gives it back once they are written. */
+function lending(from: Duplex, to: Duplex, moved: () => void): Sink {
+  const lentOut: Buffer[] = [];
+  let paused = false;
+  const isFull = (): boolean => lentOut.length >= maxLent || to.writableLength >= maxWaitingBytes;
+  const written = (error?: Error | null): void => {
+    const buffer = lentOut.shift();
+    // What a write that was cut short had to send may still be read: the collector has it.
+    if (error || to.destroyed || buffer === undefined) return;
+    giveBack(buffer);
+    moved();
+    if (!paused || isFull()) return;
+    paused = false;
+    from.resume();
+  };
+  return (chunk, lent) => {
+    moved();
+    if (lent === null) to.write(chunk);
+    else {
+      lentOut.push(lent);
+      to.write(chunk, written);
+    }
+    paused = isFull();
+    return !paused;
+  };
 }

@@ -1,32 +1,38 @@
 // Everything the gateway counts and logs, in one place: one line per decision, one when a connection ends.
 
 import type { Log } from '../../runtime/log.ts';
-import type { Counter, Histogram, Metrics } from '../../runtime/metrics.ts';
+import type { Histogram, Metrics } from '../../runtime/metrics.ts';
 import type { Pass, Tunnel } from '../decision/decision.ts';
 import type { Identity } from '../decision/identity.ts';
 import { allReasons, type Reason, stageOf } from '../decision/reasons.ts';
 import { formatTarget } from '../decision/target.ts';
 import type { Asked } from './admit.ts';
+import type { DeviceConnection } from './connection.ts';
+import { type LookupWatch, lookupOutcomes } from './resolve.ts';
 import type { SpliceEnd } from './splice.ts';
+
+export type Outcome =
+  | {
+      readonly action: 'tunnel';
+      readonly tunnel: Tunnel;
+      readonly dialled: string;
+      readonly source: string;
+    }
+  | {
+      readonly action: 'refuse';
+      readonly reason: Reason;
+      readonly by: string | null;
+      readonly cause: string | null;
+    };
 
 /** One decided request, as it is logged; fields that do not apply are null. */
 export interface Decided {
   readonly id: string;
   readonly asked: Asked;
   readonly identity: Identity | null;
-  readonly outcome:
-    | {
-        readonly action: 'tunnel';
-        readonly tunnel: Tunnel;
-        readonly dialled: string;
-        readonly source: string;
-      }
-    | {
-        readonly action: 'refuse';
-        readonly reason: Reason;
-        readonly by: string | null;
-        readonly cause: string | null;
-      };
+  /** The device a refused certificate names, where ours vouch for it. */
+  readonly claimed: string | null;
+  readonly outcome: Outcome;
   readonly trail: readonly Pass[];
   readonly policyVersion: string;
   readonly elapsedMs: number;
@@ -45,14 +51,13 @@ export interface Ended {
 export interface Malformed {
   readonly id: string;
   readonly reason: Reason;
-  readonly clientAddress: string;
+  readonly connection: DeviceConnection;
   /** A parser's code or a method: nothing that may hold a secret. */
   readonly detail: string;
 }
 
-export interface Telemetry {
+export interface Telemetry extends LookupWatch {
   readonly dialSeconds: Histogram;
-  readonly reloads: Record<'ok' | 'failed', Counter>;
   decided(decided: Decided): void;
   ended(ended: Ended): void;
   /** A request that was refused before anybody could be identified. */
@@ -101,6 +106,17 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     quickBuckets,
   );
   const life = metrics.histogram('zonegate_tunnel_seconds', 'How long tunnels lived.', lifeBuckets);
+  const lookups = metrics.counterBy(
+    'zonegate_dns_lookups_total',
+    'Names looked up, static hosts aside, by outcome: `cached` was remembered, `stale` past its time.',
+    'outcome',
+    lookupOutcomes,
+  );
+  const lookupSeconds = metrics.histogram(
+    'zonegate_dns_lookup_seconds',
+    'Time until the DNS servers had answered, or were given up.',
+    quickBuckets,
+  );
   const toCut = metrics.histogram(
     'zonegate_posture_change_to_cut_seconds',
     'Time from learning of a posture change to the last affected tunnel being closed.',
@@ -112,12 +128,6 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
       'zonegate_dial_seconds',
       'Time to connect to a destination.',
       quickBuckets,
-    ),
-    reloads: metrics.counterBy(
-      'zonegate_config_reloads_total',
-      'Reloads of the configuration, by result.',
-      'result',
-      ['ok', 'failed'],
     ),
     decided(decided) {
       const { outcome, asked } = decided;
@@ -146,13 +156,13 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         endText(ended),
       );
     },
-    malformed({ id, reason, clientAddress, detail }) {
+    malformed({ id, reason, connection, detail }) {
       refusals[reason].inc();
       log.info(
         {
           'event.name': 'zonegate.admit',
           'zonegate.tunnel.id': id,
-          'client.address': clientAddress,
+          ...connectionFields(connection),
           'zonegate.action': 'refuse',
           'zonegate.stage': stageOf(reason),
           'zonegate.reason': reason,
@@ -170,6 +180,10 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         { 'event.name': 'zonegate.handshake', 'client.address': clientAddress, 'error.type': code },
         'handshake failed',
       );
+    },
+    lookedUp(outcome, elapsedMs) {
+      lookups[outcome].inc();
+      if (elapsedMs !== null) lookupSeconds.observe(elapsedMs / 1000);
     },
     changeToCut: (seconds) => toCut.observe(seconds),
   };
@@ -190,21 +204,14 @@ function decisionText({ asked, outcome }: Decided): string {
 function decisionFields(decided: Decided): Record<string, unknown> {
   const { asked, identity, outcome, trail } = decided;
   const { connection, target } = asked;
-  const certificate = connection.peer.certificate;
   return {
     'event.name': 'zonegate.admit',
     'zonegate.tunnel.id': decided.id,
-    'client.address': connection.clientAddress,
-    'client.port': connection.clientPort,
+    ...connectionFields(connection),
     'server.address': target.host,
     'server.port': target.port,
     'http.request.method': asked.method,
-    'tls.protocol.version': connection.tlsVersion,
-    'tls.cipher': connection.tlsCipher,
-    'tls.client.resumed': connection.peer.resumed,
-    'tls.client.hash.sha256': certificate?.fingerprint ?? null,
-    'tls.client.subject': certificate?.subjectText ?? null,
-    'device.id': identity?.deviceId ?? null,
+    'device.id': decided.claimed,
     'user.name': identity?.user ?? null,
     'zonegate.action': outcome.action,
     ...(outcome.action === 'tunnel' ? tunnelFields(outcome) : refusalFields(outcome)),
@@ -214,7 +221,20 @@ function decisionFields(decided: Decided): Record<string, unknown> {
   };
 }
 
-function tunnelFields(outcome: Extract<Decided['outcome'], { action: 'tunnel' }>) {
+/** Who is at the other end, whether or not anything it says makes sense. */
+function connectionFields({ peer, ...connection }: DeviceConnection) {
+  return {
+    'client.address': connection.clientAddress,
+    'client.port': connection.clientPort,
+    'tls.protocol.version': connection.tlsVersion,
+    'tls.cipher': connection.tlsCipher,
+    'tls.client.resumed': peer.resumed,
+    'tls.client.hash.sha256': peer.certificate?.fingerprint ?? null,
+    'tls.client.subject': peer.certificate?.subjectText ?? null,
+  };
+}
+
+function tunnelFields(outcome: Extract<Outcome, { action: 'tunnel' }>) {
   return {
     'zonegate.rule': outcome.tunnel.rule,
     'zonegate.rule_set': outcome.tunnel.set,
@@ -225,7 +245,7 @@ function tunnelFields(outcome: Extract<Decided['outcome'], { action: 'tunnel' }>
   };
 }
 
-function refusalFields(outcome: Extract<Decided['outcome'], { action: 'refuse' }>) {
+function refusalFields(outcome: Extract<Outcome, { action: 'refuse' }>) {
   return {
     'zonegate.stage': stageOf(outcome.reason),
     'zonegate.reason': outcome.reason,

@@ -2,6 +2,7 @@
 
 import type { Reason } from '../decision/reasons.ts';
 import type { Standing } from '../decision/rejudge.ts';
+import type { RateLimiter } from './rate.ts';
 
 export interface Limits {
   readonly maxTunnels: number;
@@ -15,6 +16,8 @@ export interface Place {
   stand(standing: Standing): void;
   /** The place becomes a live connection; `cut` must close both sides at once. */
   open(cut: () => void): void;
+  /** The device has left before there was anything to cut. */
+  abandon(reason: unknown): void;
   /** Gives the place back; call it exactly when the connection is over, or was never made. */
   release(): void;
   /** Why it was cut, if it was. */
@@ -51,7 +54,8 @@ interface Entry {
   cutBy: Reason | null;
 }
 
-export function createTunnels(limits: () => Limits): Tunnels {
+/** `rate` bounds the new connections a second of one device. */
+export function createTunnels(limits: () => Limits, rate: RateLimiter | null = null): Tunnels {
   const byDevice = new Map<string, Set<Entry>>();
   let count = 0;
   let draining = false;
@@ -81,6 +85,7 @@ export function createTunnels(limits: () => Limits): Tunnels {
         // It was cut while it was being made.
         if (entry.cutBy !== null) cutNow();
       },
+      abandon: (reason) => entry.controller.abort(reason),
       release: () => remove(entry),
       cutBy: () => entry.cutBy,
     };
@@ -92,6 +97,7 @@ export function createTunnels(limits: () => Limits): Tunnels {
       if (count >= limits().maxTunnels) return 'limits.tunnels';
       const entries = byDevice.get(deviceId) ?? new Set<Entry>();
       if (entries.size >= limits().maxTunnelsPerDevice) return 'limits.device_tunnels';
+      if (rate?.take(deviceId) === false) return 'limits.device_rate';
       const controller = new AbortController();
       const entry: Entry = {
         id,

@@ -2,7 +2,7 @@
 
 import type { PostureReport } from '../decision/posture.ts';
 import { createBackOff, type Ticket } from './back-off.ts';
-import { type PostureSource, SourceError } from './source.ts';
+import { type PostureSource, type Relayed, SourceError } from './source.ts';
 
 export interface PostureHealth {
   readonly ok: boolean;
@@ -13,7 +13,7 @@ export interface PostureHealth {
 export type Outcome =
   | { readonly kind: 'answered'; readonly report: PostureReport | null }
   | { readonly kind: 'unbelievable' } // the source is there, but what it says about this device cannot be used
-  | { readonly kind: 'outage' }
+  | { readonly kind: 'outage'; readonly relayed: Relayed | null }
   | { readonly kind: 'left_alone' };
 
 export interface Asking {
@@ -49,15 +49,17 @@ export function createAsking(
   }
 
   function judgeFailure(ticket: Ticket, error: unknown): Outcome {
-    const { kind, message, retryAfterMs } = asSourceError(error);
+    const { kind, message, retryAfterMs, relayed } = asSourceError(error);
     if (kind === 'answer') {
       backOff.succeeded();
       health = { ...health, ok: true, lastError: message };
       return { kind: 'unbelievable' };
     }
-    backOff.failed(ticket, now(), retryAfterMs);
+    // Who was asked is there and leaves the source alone by itself: it is asked again, about every device.
+    if (relayed === null) backOff.failed(ticket, now(), retryAfterMs);
+    else backOff.succeeded();
     health = { ...health, ok: false, lastError: message };
-    return { kind: 'outage' };
+    return { kind: 'outage', relayed };
   }
 
   return {

@@ -94,8 +94,11 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
       // Grace is for silence, not for an answer that contradicts itself (threats P06).
       case 'unbelievable':
         return store(deviceId, { report: null, known: false }, FAILURE_MS);
-      case 'outage':
-        return store(deviceId, { report: last, known: false }, FAILURE_MS);
+      // Whoever relays has the longer memory, and knows too when a report must no longer be believed.
+      case 'outage': {
+        const report = outcome.relayed === null ? last : outcome.relayed.last;
+        return store(deviceId, { report, known: false }, FAILURE_MS);
+      }
       // Devices never seen leave no trace: an outage must not push good reports out of memory.
       case 'left_alone':
         if (!entries.has(deviceId)) return { report: null, known: false };

@@ -12,20 +12,31 @@ export interface PostureSource {
 // `answer`: it did answer about this device, and the answer cannot be believed; the last report goes.
 export type SourceErrorKind = 'outage' | 'answer';
 
+export interface Relayed {
+  readonly last: PostureReport | null;
+}
+
 export class SourceError extends Error {
   readonly kind: SourceErrorKind;
   // How long the source asked to be left alone.
   readonly retryAfterMs: number | null;
+  // From somebody who asks the source for us and is there itself: what it still knows. Null: nobody does.
+  readonly relayed: Relayed | null;
 
   constructor(
     kind: SourceErrorKind,
     message: string,
-    options: { readonly retryAfterMs?: number | null; readonly cause?: unknown } = {},
+    options: {
+      readonly retryAfterMs?: number | null;
+      readonly relayed?: Relayed;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'SourceError';
     this.kind = kind;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.relayed = options.relayed ?? null;
   }
 }
 

@@ -1,9 +1,10 @@
 // The signing keys of the provider: a file of private JSON Web Keys, made on the first start.
-import { generateKeyPair, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { createPrivateKey, generateKeyPair, type JsonWebKey, randomUUID } from 'node:crypto';
+import { link, mkdir, open, unlink, writeFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { fileTrouble, isOpenToOthers } from '../../runtime/file-trouble.ts';
 
 // Invariant: asymmetric only. A key without one named algorithm could be talked into another (RFC 8725 3.1).
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
@@ -11,43 +12,86 @@ const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
 const keySet = z.object({
   keys: z
     .array(
-      z.looseObject({
-        kty: z.enum(['RSA', 'EC', 'OKP']),
-        kid: z.string().min(1),
-        alg: z.enum(ALGORITHMS),
-        d: z.string().min(1),
-      }),
+      z
+        .looseObject({
+          kty: z.enum(['RSA', 'EC', 'OKP']),
+          kid: z.string().min(1),
+          alg: z.enum(ALGORITHMS),
+          d: z.string().min(1),
+        })
+        .refine(isPrivateKey),
     )
     .min(1),
 });
 
 export type KeySet = z.infer<typeof keySet>;
 
+type KeysFile =
+  | { readonly state: 'keys'; readonly keys: KeySet }
+  | { readonly state: 'missing' }
+  | { readonly state: 'unusable'; readonly trouble: string };
+
 export async function readKeys(file: string): Promise<KeySet> {
-  const text = (await readPrivate(file)) ?? (await createKeys(file));
-  const parsed = keySet.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
-  throw new Error(`\`${file}\` is not a set of private signing keys with \`kid\` and \`alg\``);
+  const read = await readKeysFile(file);
+  switch (read.state) {
+    case 'keys':
+      return read.keys;
+    case 'missing':
+      return await createKeys(file);
+    case 'unusable':
+      throw new Error(read.trouble);
+  }
 }
 
-async function readPrivate(file: string): Promise<string | null> {
-  const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
-  if (handle === null) return null;
-  await using opened = handle;
-  const { mode, uid } = await opened.stat();
-  // A file of root's may be read by our group: that is how Kubernetes hands one to a service.
-  const isHandedToUs = uid === 0 && process.getuid?.() !== 0;
-  if (process.platform !== 'win32' && (mode & (isHandedToUs ? 0o027 : 0o077)) !== 0) {
-    throw new Error(`\`${file}\` holds private keys and others can read it: chmod 600 ${file}`);
+/** Why the provider could not start with this file, and what to do; null when it can. A missing one will be made. */
+export async function checkKeysFile(file: string): Promise<string | null> {
+  const read = await readKeysFile(file);
+  return read.state === 'unusable' ? read.trouble : null;
+}
+
+// By its name alone: an issue can be read without credentials, at /readyz.
+async function readKeysFile(file: string): Promise<KeysFile> {
+  const name = basename(file);
+  const unusable = (trouble: string): KeysFile => ({ state: 'unusable', trouble });
+  try {
+    await using opened = await open(file);
+    if (isOpenToOthers(await opened.stat())) {
+      return unusable(
+        `\`${name}\` holds private keys and others can read it; run \`chmod 600\` on it`,
+      );
+    }
+    const keys = parseKeys(await opened.readFile('utf8'));
+    if (keys !== null) return { state: 'keys', keys };
+    const fix = 'restore it, or move it away to have new keys made at the start';
+    return unusable(
+      `\`${name}\` is not a set of private signing keys with \`kid\` and \`alg\`; ${fix}`,
+    );
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: 'missing' };
+    return unusable(
+      `\`${name}\` cannot be read: ${fileTrouble(error)}; mend the path or its permissions`,
+    );
   }
-  return await opened.readFile('utf8');
+}
+
+function parseKeys(text: string): KeySet | null {
+  try {
+    return keySet.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null; // what the parser says would quote the file
+  }
+}
+
+function isPrivateKey(key: JsonWebKey): boolean {
+  try {
+    return createPrivateKey({ key, format: 'jwk' }).type === 'private';
+  } catch {
+    return false;
+  }
 }
 
 // The first key signs what no client asked otherwise for: RS256, which every client understands.
-async function createKeys(file: string): Promise<string> {
+async function createKeys(file: string): Promise<KeySet> {
   const make = promisify(generateKeyPair);
   const rsa = await make('rsa', { modulusLength: 2048 });
   const ec = await make('ec', { namedCurve: 'P-256' });
@@ -55,17 +99,17 @@ async function createKeys(file: string): Promise<string> {
     { ...rsa.privateKey.export({ format: 'jwk' }), alg: 'RS256' },
     { ...ec.privateKey.export({ format: 'jwk' }), alg: 'ES256' },
   ].map((key) => ({ ...key, use: 'sig', kid: randomUUID() }));
-  const text = `${JSON.stringify({ keys }, null, 2)}\n`;
+  const made = keySet.parse({ keys });
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   // Whole or not at all: a link appears at once, where a file being written can be read half.
   const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, text, { mode: 0o600, flag: 'wx' });
+  await writeFile(draft, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   try {
     await link(draft, file);
-    return text;
+    return made;
   } catch (error) {
     // Another process started at the same moment and was first: its keys are the keys.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return await readFile(file, 'utf8');
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return await readKeys(file);
     throw error;
   } finally {
     await unlink(draft);

@@ -16,7 +16,10 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   name: 'what this gateway is called in `Via` and `Proxy-Status`; give each gateway its own',
   help: 'where a refused person finds help: a link on the page and in the answer',
 
-  'listeners.device': 'where devices connect, with TLS and their certificate',
+  'listeners.device':
+    'where devices connect, with TLS and their certificate; offers HTTP/2 and HTTP/1.1',
+  'listeners.deviceHttp1':
+    'the same with HTTP/1.1 only, for clients that break on a proxy that offers HTTP/2 (Go, undici); none by default',
 
   'tls.certificate': 'the certificate that devices see, leaf first, then intermediates; PEM',
   'tls.key': 'its private key; PEM',
@@ -70,16 +73,38 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'upstreams.<name>.username': 'HTTP Basic user, if it wants one',
   'upstreams.<name>.password': 'its password',
 
-  'dns.servers': 'resolvers, as `address` or `address:port`; left out: those of the system',
+  'dns.servers':
+    'resolvers; the one that answered last is asked first, the next when it fails or is silent; left out: those of the system',
+  'dns.zones': 'names that other servers know (split horizon)',
+  'dns.zones[].suffix': 'it and every name below it, of zones one inside the other the inner one',
+  'dns.zones[].servers': 'who is asked about them, and nobody else',
   'dns.hosts.<name>': "names answered from here; the system's hosts file is not read",
-  'dns.timeout': 'how long an answer may take',
-  'dns.minTtl': 'answers are kept at least this long',
+  'dns.timeout':
+    'how long an answer may take: all servers, tries, both families, and the wait for a turn',
+  'dns.minTtl': 'answers are kept as long as they say, but at least this long',
   'dns.maxTtl': 'and at most this long',
-  'dns.negativeTtl': 'how long a name stays unknown',
+  'dns.negativeTtl': 'how long a name without addresses, or that does not exist, stays so',
+  'dns.failureTtl':
+    'how long a name is not asked about again when the servers failed or were silent',
+  'dns.serveStale':
+    'how long past its time an answer may be used while the servers do not answer (RFC 8767); `0s`: not at all',
+  'dns.maxInFlight':
+    'how many names are asked about at once, for each set of servers; others wait their turn',
   'dns.maxNames': 'how many names are remembered',
 
   'limits.tunnels': 'open connections in all',
   'limits.tunnelsPerDevice': 'open connections of one device',
+  'listeners.proxyProtocol':
+    'balancers in front say who is calling; off by default, and then a header is no TLS',
+  'listeners.proxyProtocol.peers':
+    'balancers in front that speak the PROXY protocol, v1 or v2: from them the header is mandatory, nobody else is served',
+  'listeners.proxyProtocol.timeout': 'how long its header may take',
+  'limits.connectionsPerSource': 'new connections a second from one address; twice as many at once',
+  'limits.handshakesPerCertificate':
+    'TLS handshakes a second with one certificate; twice as many at once',
+  'limits.newTunnelsPerDevice':
+    'new tunnels and requests a second of one device; twice as many at once',
+  'limits.streamsPerConnection': 'HTTP/2 streams at once on one connection of a device',
   'limits.unauthenticated': 'connections in all on which no request has been admitted yet',
   'limits.unauthenticatedPerSource': 'and from one address',
   'limits.idleTunnel': 'a tunnel without a byte for so long is closed; a rule may say otherwise',
@@ -95,6 +120,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'admin.tokens':
     'bearer tokens of the API; several, so that one can be changed at a time; none: the API refuses everybody',
   'admin.hosts': 'names it may be called by, beside addresses and `localhost`',
+  workers:
+    'how many processes carry connections, on the same ports; `auto`: one for each core; see [Workers](operating.md#workers)',
   'log.level': '`debug` adds failed TLS handshakes',
   zones: 'the network zones, for `idp`',
   signOn: 'the sign-on rules, for `idp`',

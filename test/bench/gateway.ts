@@ -43,7 +43,13 @@ function configuration({ port, certs }: Site, admin: number) {
     egress: { default: 'main', pools: { main: ['127.0.0.10'] } },
     admin: { listen: `127.0.0.1:${admin}` },
     // A few certificates stand for many devices.
-    limits: { tunnelsPerDevice: 50_000 },
+    limits: {
+      tunnelsPerDevice: 50_000,
+      // Eight certificates do here what thousands do in a company.
+      newTunnelsPerDevice: 1_000_000,
+      handshakesPerCertificate: 1_000_000,
+      connectionsPerSource: 1_000_000,
+    },
   };
 }
 

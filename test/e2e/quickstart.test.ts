@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { linesOf } from '../../cli/quickstart/lines.ts';
 import { portsFrom } from '../../cli/quickstart.ts';
+import { areFree, findPortBase } from '../support/ports.ts';
 import { program, type RunningCommand, run, startZonegate, zonegate } from '../support/program.ts';
-import { freePorts } from '../support/upstream.ts';
 
 const ready = 'Ctrl-C stops it';
 let home: string;
@@ -30,22 +30,6 @@ after(async () => {
 
 const start = (name: string, portBase: number) =>
   startZonegate('quickstart', '--state', join(home, name), '--port-base', String(portBase));
-
-/** The first of five ports in a row, all free. */
-async function findPortBase(): Promise<number> {
-  for (;;) {
-    const [first = 0] = await freePorts(1);
-    const { device, idp, admin, uem } = portsFrom(first);
-    if (first <= 65_000 && (await areFree([device, idp, admin, uem]))) return first;
-  }
-}
-
-async function areFree(ports: readonly number[]): Promise<boolean> {
-  const servers = ports.map((port) => net.createServer().listen(port, '127.0.0.1'));
-  const listening = await Promise.allSettled(servers.map((server) => once(server, 'listening')));
-  for (const server of servers) server.close();
-  return listening.every(({ status }) => status === 'fulfilled');
-}
 
 test('every line it prints shows what it promises', program('curl'), async (context) => {
   assert.ok(running.stdout().includes(`\ncd ${home}\n`), 'it says where');
@@ -104,7 +88,7 @@ test('check accepts the folder, in words and as JSON', async () => {
   assert.match(words.stdout, /6 traffic rules, 2 rule tests passed, 1 zone, 2 sign-on rules/);
   const json = await zonegate('check', '--config', config, '--json');
   assert.equal(json.code, 0);
-  assert.deepEqual(JSON.parse(json.stdout), { ok: true, file: config, issues: [] });
+  assert.deepEqual(JSON.parse(json.stdout), { ok: true, file: config, issues: [], warnings: [] });
 });
 
 test('check names every issue of a broken copy with its place, and exits with 2', async () => {
@@ -121,8 +105,10 @@ test('check names every issue of a broken copy with its place, and exits with 2'
   const lines = stderr.trimEnd().split('\n');
   assert.equal(lines.length, 3);
   assert.ok(lines[0]?.startsWith(`${placeOf('grace:')}:10: expected a duration`));
+  assert.match(lines[0] ?? '', /, got `soon` /);
   assert.ok(lines[1]?.startsWith(`${placeOf('maxSeenAge:')}:15: expected a duration`));
-  assert.equal(lines[2], `${config}: 2 issues`);
+  assert.match(lines[1] ?? '', /, got `30 moons` /);
+  assert.equal(lines[2], '2 issues');
   const json = await zonegate('check', '--config', config, '--json');
   assert.equal(json.code, 2);
   const { ok, issues } = JSON.parse(json.stdout) as { ok: boolean; issues: { column: number }[] };
@@ -203,6 +189,17 @@ test('a busy port gives one line with the fix, exit code 2, and leaves nothing r
   assert.ok(!refused.stderr().includes('    at '), 'no stack');
   assert.ok(await areFree([device, idp, uem]));
   await once(squatter.close(), 'close');
+});
+
+test('a folder with something else in it gives one line, exit code 2, and stays as it is', async () => {
+  const { code, stdout, stderr } = await zonegate('quickstart', '--state', home);
+  assert.deepEqual([code, stdout], [2, '']);
+  const line = stderr.trimEnd().split('\n').at(-1) ?? '';
+  assert.match(
+    line,
+    /^zonegate: the folder .* has something in it, but no zonegate\.yaml; .* --state$/,
+  );
+  assert.ok(!stderr.includes('a fault in zonegate'));
 });
 
 test('SIGTERM ends it with exit code 0, and a second start uses the same folder', async () => {

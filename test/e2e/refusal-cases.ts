@@ -191,6 +191,7 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
   'request.loop': {
     ask: (gateway, { echo }) => get(gateway, `http://${to(echo.port)}/`, 'Via: 1.1 gw\r\n'),
   },
+  'request.protocol': { because: 'only HTTP/2 can ask for it: see h2.test.ts' },
   'request.abandoned': { because: 'the client has gone: see the test below' },
 
   'identity.no_certificate': {
@@ -288,6 +289,15 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
   'limits.device_tunnels': {
     words: () => ({ settings: { limits: { tunnelsPerDevice: 1 } } }),
     ask: besides('good', 'good'),
+  },
+  'limits.device_rate': {
+    words: () => ({ settings: { limits: { newTunnelsPerDevice: 1 } } }),
+    // Two at once are the burst.
+    ask: async (gateway, lab) => {
+      await connect(gateway, to(lab.echo.port));
+      await connect(gateway, to(lab.echo.port));
+      return await connect(gateway, to(lab.echo.port));
+    },
   },
   'limits.tunnels': {
     words: () => ({ settings: { limits: { tunnels: 1 } } }),

@@ -1,9 +1,9 @@
 // Reloads of a running process: a broken file changes nothing and is reported with its place; a good one is in force.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { makeFolder } from '../../cli/quickstart/folder.ts';
 import { startUem } from '../../cli/quickstart.ts';
@@ -163,6 +163,34 @@ test('POST /api/v1/reload answers 422 with every issue of every file, and 200 wh
   await running.edit({ 'sign-on.yaml': await changed('sign-on.yaml', 'ALOW', 'ALLOW') });
   await running.edit({ 'dtr.yaml': rules });
   assert.equal((await running.api('POST', '/api/v1/reload')).status, 200);
+});
+
+test('a broken main file does not hide what is wrong with the others', async () => {
+  const good = new Map<string, string>();
+  for (const { file } of breaks) good.set(file, await running.text(file));
+  for (const { file, from, to } of breaks) {
+    await running.edit({ [file]: await changed(file, from, to) });
+  }
+  const refused = await running.process.reload();
+  const files = refused.ok ? [] : refused.issues.map((issue) => basename(issue.file));
+  assert.deepEqual(files.toSorted(), breaks.map(({ file }) => file).toSorted());
+  for (const [file, text] of good) await running.edit({ [file]: text });
+  assert.equal((await running.api('GET', '/readyz')).status, 200);
+});
+
+test('a secret file that others may read is refused, and taken as soon as they may not', async () => {
+  const secret = join(folder, 'secrets/webhook-password');
+  await chmod(secret, 0o644);
+  assert.equal((await running.process.reload()).ok, false);
+  const unready = await running.api('GET', '/readyz');
+  assert.match(unready.text, /secrets\/webhook-password/);
+  assert.ok(!unready.text.includes(folder), 'no path of this machine');
+  // Nothing but its mode changes: no file event tells.
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  running.process.onReload((reload) => resolve(reload.ok));
+  await chmod(secret, 0o600);
+  assert.equal(await promise, true);
+  assert.equal((await running.api('GET', '/readyz')).status, 200);
 });
 
 test('POST /api/v1/reload names the settings that wait for a restart', async () => {

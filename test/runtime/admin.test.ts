@@ -5,13 +5,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import {
-  type Admin,
-  type AdminOptions,
-  createAdmin,
-  problem,
-  readJson,
-} from '../../runtime/admin.ts';
+import { type Admin, type AdminOptions, createAdmin, problem } from '../../runtime/admin.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createMetrics } from '../../runtime/metrics.ts';
 import { createReadiness } from '../../runtime/readiness.ts';
@@ -34,7 +28,7 @@ async function start(context: TestContext, options: Partial<AdminOptions> = {}):
     log: createLog({ level: 'silent', secrets: [] }),
     routes(app) {
       app.get('/tunnels', (c) => c.json({ items: [] }));
-      app.post('/echo', async (c) => c.json({ got: await readJson(c) }));
+      app.post('/echo', async (c) => c.text(await c.req.text()));
       app.get('/broken', () => {
         throw new Error('the database is at /var/secret');
       });
@@ -242,28 +236,6 @@ test('a body is limited to 64 KiB, declared or not, on webhooks and the API', as
   assert.equal(answer.body, '65536 bytes');
   const whole = await ask(admin, '/webhooks/uem', { method: 'POST', headers: chunked, body: fits });
   assert.equal(whole.body, '65536 bytes');
-});
-
-test('a body that is not JSON is told so', async (context) => {
-  const admin = await start(context);
-  const send = async (type: string, body: string) => {
-    const headers = { ...AUTHORIZED, 'content-type': type };
-    return (await ask(admin, '/api/v1/echo', { method: 'POST', headers, body })).status;
-  };
-  assert.equal(await send('text/plain', '{}'), 415);
-  assert.equal(await send('application/json', '{'), 400);
-  assert.equal(await send('application/json', '['.repeat(60_000)), 400);
-  assert.equal(await send('application/json; charset=utf-8', '{}'), 200);
-  assert.equal(await send('application/scim+json', '{}'), 200);
-});
-
-test('a body that names a prototype has no effect', async (context) => {
-  const admin = await start(context);
-  const headers = { ...AUTHORIZED, 'content-type': 'application/json' };
-  const body = '{"__proto__":{"admin":true},"a":{"__proto__":1},"b":2}';
-  const answer = await ask(admin, '/api/v1/echo', { method: 'POST', headers, body });
-  assert.equal(answer.body, '{"got":{"a":{},"b":2}}');
-  assert.equal(({} as Record<string, unknown>)['admin'], undefined);
 });
 
 test('webhooks are outside the token and bring their own credentials', async (context) => {

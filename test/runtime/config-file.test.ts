@@ -128,8 +128,8 @@ test('a secret file that others can read is refused with the command that closes
   await chmod(join(folder, 'token'), 0o644);
   const result = await readConfigFile(join(folder, 'zonegate.yaml'), anything);
   assert.equal(result.ok, false);
-  assert.match(result.issues[0]?.message ?? '', /^secret file `.*token` can be read by others$/);
-  assert.equal(result.issues[0]?.hint, `run \`chmod 600 ${join(folder, 'token')}\``);
+  assert.equal(result.issues[0]?.message, 'secret file `token` can be read by others');
+  assert.equal(result.issues[0]?.hint, 'run `chmod 600 token`');
 });
 
 test('a secret file that is missing, empty or a folder is refused', async (context) => {
@@ -139,11 +139,12 @@ test('a secret file that is missing, empty or a folder is refused', async (conte
   await writeFile(file, 'a: ${file:missing}\nb: ${file:empty}\nc: ${file:folder}');
   const result = await readConfigFile(file, anything);
   assert.equal(result.ok, false);
-  const messages = result.issues.map(({ message }) => message.replace(/`.*`/, 'X'));
+  const messages = result.issues.map(({ message }) => message);
+  // By the names in the file: the folder they are in is nobody's business (an issue reaches /readyz).
   assert.deepEqual(messages, [
-    'secret file X cannot be read: there is no such file',
-    'secret file X is empty',
-    'secret file X is not a regular file',
+    'secret file `missing` cannot be read: there is no such file',
+    'secret file `empty` is empty',
+    'secret file `folder` is not a regular file',
   ]);
 });
 

@@ -1,7 +1,7 @@
 // The metrics page: well-formed, named by the rules, and with every known label value from the start.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMetrics } from '../../runtime/metrics.ts';
+import { createMetrics, joinMetrics, sumOfCounts } from '../../runtime/metrics.ts';
 
 test('every label value is there before anything has happened', async () => {
   const metrics = createMetrics();
@@ -49,4 +49,44 @@ test('counters, and only they, end in _total', async () => {
   for (const [, name = '', type] of types) {
     assert.equal(name.endsWith('_total'), type === 'counter', name);
   }
+});
+
+/** What a process sends to another: plain data. */
+async function sent(metrics: ReturnType<typeof createMetrics>) {
+  return JSON.parse(JSON.stringify(await metrics.snapshot())) as Awaited<
+    ReturnType<typeof metrics.snapshot>
+  >;
+}
+
+function countingProcess(times: number) {
+  const metrics = createMetrics();
+  metrics.counterBy('zonegate_refusals_total', 'Refusals.', 'stage', ['rules']).rules.inc(times);
+  metrics.gauge('zonegate_tunnels_open', 'Open.', () => times);
+  metrics.histogram('zonegate_dial_seconds', 'Time to dial.', [1]).observe(times);
+  return metrics;
+}
+
+test('the page of several processes has the sums', async () => {
+  const own = createMetrics();
+  own.gauge('zonegate_only_here', 'Here.', () => 7);
+  const others = [await sent(countingProcess(2)), await sent(countingProcess(3))];
+  const text = await joinMetrics(await own.snapshot(), others);
+  assert.match(text, /^zonegate_refusals_total\{stage="rules"\} 5$/m);
+  assert.match(text, /^zonegate_tunnels_open 5$/m);
+  assert.match(text, /^zonegate_dial_seconds_count 2$/m);
+  assert.match(text, /^zonegate_dial_seconds_bucket\{le="\+Inf"\} 2$/m);
+  assert.match(text, /^zonegate_only_here 7$/m);
+  assert.match(text, /^zonegate_build_info\{.*\} 1$/m);
+  assert.match(text, /^process_start_time_seconds \d+$/m);
+});
+
+test('what a process that is gone has counted stays counted, what it measured is over', async () => {
+  const past = await sumOfCounts([await sent(countingProcess(2)), await sent(countingProcess(3))]);
+  const text = await joinMetrics(await createMetrics().snapshot(), [
+    past,
+    await sent(countingProcess(1)),
+  ]);
+  assert.match(text, /^zonegate_refusals_total\{stage="rules"\} 6$/m);
+  assert.match(text, /^zonegate_dial_seconds_sum 6$/m);
+  assert.match(text, /^zonegate_tunnels_open 1$/m);
 });

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import {
-  byteSize,
   durationMs,
   httpUrl,
   listenAddress,
@@ -39,16 +38,8 @@ test('a duration outside its limits is refused with the limits', () => {
   const schema = durationMs({ minMs: 1000, maxMs: 3_600_000 });
   assert.equal(valueFrom(schema, '1s'), 1000);
   assert.deepEqual(issuesOf(schema, '2h'), [
-    'expected a duration in ms, s, m, h or d, at least 1s, at most 1h | for example `30s`',
+    'expected a duration in ms, s, m, h or d, at least 1s, at most 1h, got `2h` | for example `30s`',
   ]);
-});
-
-test('sizes are read into bytes', () => {
-  assert.equal(valueFrom(byteSize(), '64KiB'), 65_536);
-  assert.equal(valueFrom(byteSize(), '1MB'), 1_000_000);
-  for (const text of ['64', '64kb', '1.5MiB'])
-    assert.equal(valueFrom(byteSize(), text), null, text);
-  assert.equal(valueFrom(byteSize({ minBytes: 1024 }), '1B'), null);
 });
 
 test('listen addresses are read into host and port', () => {
@@ -59,6 +50,21 @@ test('listen addresses are read into host and port', () => {
   for (const text of ['8443', '::1:80', '[127.0.0.1]:80', '127.1:80', ':65536', 'a.example:80']) {
     assert.equal(valueFrom(listenAddress(), text), null, text);
   }
+});
+
+test('a duration or listen address that is none is told with what came', () => {
+  assert.deepEqual(issuesOf(durationMs(), 'soon'), [
+    'expected a duration in ms, s, m, h or d, got `soon` | for example `30s`',
+  ]);
+  assert.deepEqual(issuesOf(listenAddress(), '8443'), [
+    'expected an address and port to listen on, got `8443` | for example `127.0.0.1:8446`',
+  ]);
+});
+
+test('a URL that is refused is not printed: it may hold a password', () => {
+  const [issue = ''] = issuesOf(httpUrl(), 'https://ann:hunter22@a.example');
+  assert.match(issue, /^expected an http or https URL/);
+  assert.ok(!issue.includes('hunter22'));
 });
 
 test('a URL may carry neither credentials nor a fragment nor another scheme', () => {

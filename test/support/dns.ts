@@ -3,17 +3,17 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 
-/** Addresses by type; `silent` never answers, `missing` is NXDOMAIN, `broken` is SERVFAIL. */
-export type Zone = Readonly<
-  Record<
-    string,
-    | { readonly a?: readonly string[]; readonly aaaa?: readonly string[]; readonly ttl?: number }
-    | { readonly alias: string }
-    | 'silent'
-    | 'missing'
-    | 'broken'
-  >
->;
+/** `silent` does not answer, `missing` is NXDOMAIN, `broken` is SERVFAIL. */
+type Status = 'silent' | 'missing' | 'broken';
+
+interface Records {
+  readonly a?: readonly string[] | Status;
+  readonly aaaa?: readonly string[] | Status;
+  readonly ttl?: number;
+}
+
+/** What is known of names, by address family where the families differ. */
+export type Zone = Readonly<Record<string, Records | { readonly alias: string } | Status>>;
 
 export interface DnsServer {
   /** As `createResolver` takes it. */
@@ -22,6 +22,8 @@ export interface DnsServer {
   readonly asked: readonly string[];
   /** What later questions are answered from. */
   zone: Zone;
+  /** Answers from `zone` what has met with silence so far. */
+  breakSilence(): void;
   close(): void;
 }
 
@@ -32,30 +34,47 @@ const rcode = { ok: 0, broken: 2, missing: 3 } as const;
 export async function runDns(zone: Zone): Promise<DnsServer> {
   const socket = dgram.createSocket('udp4');
   const asked: string[] = [];
+  const unanswered = new Set<() => void>();
   const dns: DnsServer = {
     get server() {
       return `127.0.0.1:${socket.address().port}`;
     },
     asked,
     zone,
+    breakSilence() {
+      const waiting = [...unanswered];
+      unanswered.clear();
+      for (const answer of waiting) answer();
+    },
     close: () => void socket.close(),
   };
   socket.on('message', (query, { port, address }) => {
-    const { name, type, end } = readQuestion(query);
+    const { name, type } = readQuestion(query);
     asked.push(`${types[type] ?? type} ${name}`);
-    const found = dns.zone[name] ?? 'missing';
-    if (found === 'silent') return;
-    const status = typeof found === 'string' ? found : 'ok';
-    const records = typeof found === 'string' ? [] : recordsOf(found, type, name, dns.zone);
-    const head = Buffer.from(query.subarray(0, 12));
-    head.writeUInt16BE(0x8180 | rcode[status], 2); // an answer, recursion available
-    head.writeUInt16BE(records.length, 6);
-    head.writeUInt32BE(0, 8);
-    socket.send(Buffer.concat([head, query.subarray(12, end), ...records]), port, address);
+    const answer = (): void => {
+      const message = answerTo(query, dns.zone);
+      if (message === null) unanswered.add(answer);
+      else socket.send(message, port, address);
+    };
+    answer();
   });
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   return dns;
+}
+
+/** Null for silence. */
+function answerTo(query: Buffer, zone: Zone): Buffer | null {
+  const { name, type, end } = readQuestion(query);
+  const known = zone[name] ?? 'missing';
+  const found = typeof known === 'string' ? known : recordsOf(known, type, name, zone);
+  if (found === 'silent') return null;
+  const records = typeof found === 'string' ? [] : found;
+  const head = Buffer.from(query.subarray(0, 12));
+  head.writeUInt16BE(0x8180 | rcode[typeof found === 'string' ? found : 'ok'], 2); // an answer, recursion available
+  head.writeUInt16BE(records.length, 6);
+  head.writeUInt32BE(0, 8);
+  return Buffer.concat([head, query.subarray(12, end), ...records]);
 }
 
 function readQuestion(query: Buffer): { name: string; type: number; end: number } {
@@ -73,14 +92,16 @@ function recordsOf(
   type: number,
   owner: string,
   zone: Zone,
-): Buffer[] {
+): Buffer[] | Status {
   if ('alias' in found) {
     const next = zone[found.alias];
     const rest =
       typeof next !== 'object' || 'alias' in next ? [] : recordsOf(next, type, found.alias, zone);
+    if (typeof rest === 'string') return rest;
     return [record(owner, typeNumber.alias, 60, encodeName(found.alias)), ...rest];
   }
   const texts = type === typeNumber.a ? found.a : type === typeNumber.aaaa ? found.aaaa : [];
+  if (typeof texts === 'string') return texts;
   return (texts ?? []).map((text) => record(owner, type, found.ttl ?? 60, encodeAddress(text)));
 }
 

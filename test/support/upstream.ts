@@ -203,7 +203,7 @@ export async function startHeldProxy(): Promise<HeldProxy> {
 export interface NameServer extends Server {
   /** Answers the questions about `held…` names that wait: they lead to 127.0.0.1. */
   answerHeld(): void;
-  /** Waits until such a question has come. */
+  /** Waits until such a name has been asked about, for both families. */
   asked(): Promise<void>;
 }
 
@@ -227,7 +227,7 @@ export async function startNameServer(): Promise<NameServer> {
       for (const send of held.splice(0)) send();
     },
     async asked() {
-      if (held.length === 0) await within(once(socket, 'held'), 'a question to the name server');
+      while (held.length < 2) await within(once(socket, 'held'), 'a question to the name server');
     },
     async [Symbol.asyncDispose]() {
       const closed = once(socket, 'close');

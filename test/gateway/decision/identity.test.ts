@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   type CertificateFacts,
+  claimedDevice,
   type FieldRef,
   type IdentityPolicy,
   identify,
@@ -94,6 +95,13 @@ test('an identity carries what logs and expiry warnings need', () => {
       notAfter: NOW + HOUR,
     },
   });
+});
+
+test('a refused certificate of ours still says whose it is, a foreign one is not believed', () => {
+  assert.equal(claimedDevice(peerOf({}), policyOf({})), '00008110-001a2b3c4d5e');
+  assert.equal(claimedDevice(peerOf({ trust: 'SELF_SIGNED' }), policyOf({})), null);
+  assert.equal(claimedDevice(peerOf({ certificate: null }), policyOf({})), null);
+  assert.equal(claimedDevice(peerOf({ certificate: { subject: [] } }), policyOf({})), null);
 });
 
 test('revocation that is switched off is asked about nothing', () => {

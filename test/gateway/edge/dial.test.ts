@@ -36,7 +36,8 @@ async function listenOn(t: TestContext, host: string, port = 0) {
     for (const peer of peers) peer.destroy();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, peers };
+  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
+  return { port: (server.address() as AddressInfo).port, peers, close };
 }
 
 /** Sockets of this process, those that still connect too. */
@@ -49,6 +50,24 @@ const fails = (code: FailureReason) => (error: unknown) => {
   assert.equal(error.code, code);
   return true;
 };
+
+/** Hands out these ports in turn, and says which were asked for. */
+function portsOf(...ports: readonly number[]) {
+  const asked: number[] = [];
+  const next = (): number => {
+    const port = ports[asked.length % ports.length] ?? 0;
+    asked.push(port);
+    return port;
+  };
+  return { asked, next };
+}
+
+/** Nobody uses it on that address for the moment. */
+async function freePort(t: TestContext, host: string): Promise<number> {
+  const { port, close } = await listenOn(t, host);
+  await close();
+  return port;
+}
 
 test('the connection leaves from the egress address (D14)', async (t) => {
   const { port, peers } = await listenOn(t, '127.0.0.1');
@@ -142,6 +161,86 @@ test('a reset before anybody listens for errors is no crash (R06)', async (t) =>
   peers[0]?.resetAndDestroy();
   socket.resume();
   await until(() => socket.closed);
+});
+
+test('the port that comes next is used, and one may lead to many destinations at once', async (t) => {
+  const one = await listenOn(t, '127.0.0.1');
+  const two = await listenOn(t, '127.0.0.2');
+  const localPort = await freePort(t, '127.0.0.11');
+  for (const { host, port } of [
+    { host: '127.0.0.1', port: one.port },
+    { host: '127.0.0.2', port: two.port },
+  ]) {
+    const localPorts = portsOf(localPort);
+    const { socket } = await dial([to(host, '127.0.0.11')], options(port, { localPorts }));
+    t.after(() => socket.destroy());
+    assert.equal(socket.localPort, localPort);
+  }
+});
+
+test('a port that a listener holds, or that leads there already, gives way to the next', async (t) => {
+  const { port } = await listenOn(t, '127.0.0.1');
+  const source = '127.0.0.12';
+  const held = await listenOn(t, source);
+  const [used, free] = [await freePort(t, source), await freePort(t, source)];
+  const candidates = [to('127.0.0.1', source)];
+  const first = await dial(candidates, options(port, { localPorts: portsOf(used) }));
+  t.after(() => first.socket.destroy());
+  const localPorts = portsOf(held.port, used, free);
+  let busy = 0;
+  const onBusyPort = () => {
+    busy += 1;
+  };
+  const { socket } = await dial(candidates, options(port, { localPorts, onBusyPort }));
+  t.after(() => socket.destroy());
+  assert.equal(socket.localPort, free);
+  assert.equal(busy, 2);
+});
+
+test('when one port after the other is busy the egress address is unavailable', async (t) => {
+  const { port, peers } = await listenOn(t, '127.0.0.1');
+  const held = await listenOn(t, '127.0.0.13');
+  const localPorts = portsOf(held.port);
+  const before = sockets();
+  const dialling = dial([to('127.0.0.1', '127.0.0.13')], options(port, { localPorts }));
+  await assert.rejects(dialling, fails('egress.unavailable'));
+  assert.equal(localPorts.asked.length, 32);
+  assert.equal(peers.length, 0);
+  await until(() => sockets() <= before);
+});
+
+test('an egress address that this machine does not have is not tried on other ports', async (t) => {
+  const { port } = await listenOn(t, '127.0.0.1');
+  const localPorts = portsOf(40_000, 40_001);
+  const dialling = dial([to('127.0.0.1', '192.0.2.1')], options(port, { localPorts }));
+  await assert.rejects(dialling, fails('egress.unavailable'));
+  assert.equal(localPorts.asked.length, 1);
+});
+
+test('a device that leaves ends the search for a port (R06)', async (t) => {
+  const { port } = await listenOn(t, '127.0.0.1');
+  const held = await listenOn(t, '127.0.0.14');
+  const localPorts = portsOf(held.port);
+  const gone = new AbortController();
+  const left = new Error('left');
+  const onBusyPort = () => gone.abort(left);
+  const { signal } = gone;
+  const before = sockets();
+  const dialling = dial(
+    [to('127.0.0.1', '127.0.0.14')],
+    options(port, { localPorts, onBusyPort, signal }),
+  );
+  await assert.rejects(dialling, left);
+  await until(() => sockets() <= before);
+  assert.equal(localPorts.asked.length, 1);
+});
+
+test('where the system chooses, one attempt is all', async (t) => {
+  const { port, peers } = await listenOn(t, '127.0.0.1');
+  const { socket } = await dial([to('127.0.0.1')], options(port, { localPorts: portsOf(0) }));
+  t.after(() => socket.destroy());
+  await until(() => peers.length === 1);
+  assert.equal(socket.localPort, peers[0]?.remotePort);
 });
 
 async function until(holds: () => boolean): Promise<void> {

@@ -110,6 +110,11 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
     idleConnectionMs: 2_000,
     unauthenticated: 100,
     unauthenticatedPerSource: 50,
+    connectionsPerSource: 100_000,
+    handshakesPerCertificate: 100_000,
+    proxyProtocol: null,
+    h2: true,
+    streamsPerConnection: 100,
     ...options.limits,
   };
   const listener = await listen(listening, parts);

@@ -3,20 +3,26 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
+import { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { connectDirect } from '../../../gateway/edge/direct-reads.ts';
 import { type SpliceOptions, splice } from '../../../gateway/edge/splice.ts';
 import { collect, eventually } from './running-edge.ts';
 
-/** Two connected sockets; the second is the gateway's end. */
+/** Two connected sockets; `near` is the gateway's end. */
 async function pair(t: TestContext) {
   const server = net.createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const far = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  const [near] = (await once(server, 'connection')) as [net.Socket];
+  const near = connectDirect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const [[far]] = await Promise.all([
+    once(server, 'connection') as Promise<[net.Socket]>,
+    once(near, 'connect'),
+  ]);
   server.close();
   far.on('error', () => undefined);
+  near.on('error', () => undefined);
   t.after(() => {
     far.destroy();
     near.destroy();
@@ -24,9 +30,22 @@ async function pair(t: TestContext) {
   return { far, near };
 }
 
-async function spliced(t: TestContext, options: Partial<SpliceOptions> = {}) {
-  const device = await pair(t);
-  const origin = await pair(t);
+/** The same with an accepted socket at the gateway's end, as devices have it. */
+async function accepted(t: TestContext) {
+  const { far, near } = await pair(t);
+  return { far: near, near: far };
+}
+
+/** Origins are dialled; what a tunnel of HTTP/2 is made of is not. */
+const kinds = { dialled: pair, other: accepted };
+
+async function spliced(
+  t: TestContext,
+  options: Partial<SpliceOptions> = {},
+  kind: keyof typeof kinds = 'dialled',
+) {
+  const device = await accepted(t);
+  const origin = await kinds[kind](t);
   const early = Buffer.alloc(0);
   const pumped = splice(device.near, origin.near, { idleMs: 10_000, early, ...options });
   return { device, origin, pumped };
@@ -85,7 +104,7 @@ for (const first of ['device', 'origin'] as const) {
   });
 
   test(`a ${first} that has gone already takes the other side with it (R06)`, async (t) => {
-    const device = await pair(t);
+    const device = await accepted(t);
     const origin = await pair(t);
     const gone = first === 'device' ? device : origin;
     gone.near.destroy();
@@ -97,7 +116,7 @@ for (const first of ['device', 'origin'] as const) {
 }
 
 test('both gone already is an end like any other', async (t) => {
-  const device = await pair(t);
+  const device = await accepted(t);
   const origin = await pair(t);
   device.near.destroy();
   origin.near.destroy();
@@ -119,38 +138,40 @@ test('a cut ends both sides at once (P03)', async (t) => {
   assert.equal(await pumped.ended, 'cut');
 });
 
-test('a reader that stops makes the writer stop, and gets everything later (R07)', async (t) => {
-  const { device, origin, pumped } = await spliced(t);
-  const size = 48 * 1024 * 1024;
-  const chunk = Buffer.alloc(64 * 1024, 'x');
-  let sent = 0;
-  const pump = (): void => {
-    while (sent < size) {
-      sent += chunk.length;
-      if (!origin.far.write(chunk)) return;
-    }
-    origin.far.end();
-  };
-  origin.far.on('drain', pump);
-  device.far.pause();
-  pump();
-  await still(() => sent);
-  assert.ok(sent < size, `the origin could send all ${sent} bytes to a reader that reads none`);
-  // What is held here itself, besides the kernel's buffers: bounded by the streams' own marks.
-  assert.ok(device.near.writableLength + origin.near.readableLength < 1024 * 1024);
-  let received = 0;
-  device.far.on('data', (data: Buffer) => {
-    received += data.length;
+for (const kind of ['dialled', 'other'] as const) {
+  test(`a reader that stops makes the writer (${kind}) stop, and gets everything later (R07)`, async (t) => {
+    const { device, origin, pumped } = await spliced(t, {}, kind);
+    const size = 48 * 1024 * 1024;
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    let sent = 0;
+    const pump = (): void => {
+      while (sent < size) {
+        sent += chunk.length;
+        if (!origin.far.write(chunk)) return;
+      }
+      origin.far.end();
+    };
+    origin.far.on('drain', pump);
+    device.far.pause();
+    pump();
+    await still(() => sent);
+    assert.ok(sent < size, `the origin could send all ${sent} bytes to a reader that reads none`);
+    // What is held here itself, besides the kernel's buffers: bounded by the streams' own marks.
+    assert.ok(device.near.writableLength + origin.near.readableLength < 1024 * 1024);
+    let received = 0;
+    device.far.on('data', (data: Buffer) => {
+      received += data.length;
+    });
+    device.far.resume();
+    await once(device.far, 'end');
+    assert.equal(received, size);
+    device.far.end();
+    assert.equal(await pumped.ended, 'closed');
   });
-  device.far.resume();
-  await once(device.far, 'end');
-  assert.equal(received, size);
-  device.far.end();
-  assert.equal(await pumped.ended, 'closed');
-});
+}
 
 test('a side that was read from and paused before flows again', async (t) => {
-  const device = await pair(t);
+  const device = await accepted(t);
   const origin = await pair(t);
   origin.near.pause();
   const pumped = splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
@@ -160,6 +181,118 @@ test('a side that was read from and paused before flows again', async (t) => {
   pumped.cut();
   await pumped.ended;
 });
+
+test('what was read before the tunnel began comes first, in order', async (t) => {
+  const device = await accepted(t);
+  const origin = await pair(t);
+  const size = 3 * 1024 * 1024;
+  const sent = numbered(size);
+  origin.far.end(sent);
+  await eventually(() => origin.near.readableLength >= 64 * 1024, 'something is read');
+  const pumped = splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+  const received: Buffer[] = [];
+  device.far.on('data', (chunk: Buffer) => received.push(chunk));
+  await once(device.far, 'end');
+  assert.ok(Buffer.concat(received).equals(sent));
+  device.far.end();
+  assert.equal(await pumped.ended, 'closed');
+});
+
+/** A device whose connection takes nothing for now: what it was given stays with it. */
+function stuck(t: TestContext) {
+  const held: Buffer[] = [];
+  const done: ((error?: Error) => void)[] = [];
+  const device = new Duplex({
+    read: () => undefined,
+    write(chunk: Buffer, _, callback) {
+      held.push(chunk);
+      done.push(callback);
+    },
+    destroy(error, callback) {
+      for (const cut of done) cut(new Error('cut'));
+      callback(error);
+    },
+  });
+  t.after(() => device.destroy());
+  return { device, held, writeOn: () => done.shift()?.() };
+}
+
+const onlyOf = (letter: string, chunks: readonly Buffer[]) =>
+  chunks.every((chunk) => chunk.equals(Buffer.alloc(chunk.length, letter)));
+
+test('bytes that wait for one device are not overwritten by those for another', async (t) => {
+  const begin = async (letter: string) => {
+    const slow = stuck(t);
+    const origin = await pair(t);
+    const pumped = splice(slow.device, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+    origin.far.write(Buffer.alloc(1024 * 1024, letter));
+    await eventually(() => slow.held.length === 1, 'something waits');
+    await still(() => pumped.bytes.received);
+    return { ...slow, pumped };
+  };
+  const first = await begin('a');
+  // What the kernel had at once, and no more than two reads of it.
+  assert.ok(first.pumped.bytes.received <= 2 * 65_536);
+  const second = await begin('b');
+  // Written: that memory may be used again. Cut in the middle: that memory may still be read.
+  second.writeOn();
+  await eventually(() => second.held.length === 2, 'the next one waits');
+  first.device.destroy();
+  await first.pumped.ended;
+  const third = await begin('c');
+  assert.ok(onlyOf('a', first.held));
+  assert.ok(onlyOf('b', second.held.slice(1)));
+  assert.ok(onlyOf('c', third.held));
+  assert.notEqual(third.held[0]?.buffer, first.held[0]?.buffer);
+});
+
+test('a slow reader keeps no more than two buffers busy, however little is in them', async (t) => {
+  const { device } = stuck(t);
+  const origin = await pair(t);
+  const pumped = splice(device, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+  for (let i = 0; i < 5; i += 1) {
+    origin.far.write(Buffer.alloc(8192));
+    await still(() => pumped.bytes.received);
+  }
+  assert.equal(pumped.bytes.received, 2 * 8192);
+  pumped.cut();
+});
+
+test('full records that come together leave together, and nothing waits for more', async (t) => {
+  const writes: number[] = [];
+  const origin = new Duplex({
+    read: () => undefined,
+    writev(chunks, callback) {
+      writes.push(chunks.length);
+      callback();
+    },
+    write(_chunk, _encoding, callback) {
+      writes.push(1);
+      callback();
+    },
+  });
+  const device = new Duplex({ read: () => undefined, write: (_a, _b, callback) => callback() });
+  const pumped = splice(device, origin, { idleMs: 10_000, early: Buffer.alloc(0) });
+  t.after(() => pumped.cut());
+  await new Promise((resolve) => setImmediate(resolve));
+  device.push('hello');
+  await eventually(() => writes.length === 1, 'a small write leaves at once');
+  for (const letter of 'abc') device.push(Buffer.alloc(16_384, letter));
+  device.push('rest');
+  await eventually(() => writes.length === 2, 'the records leave');
+  assert.deepEqual(writes, [1, 4]);
+  device.push(Buffer.alloc(16_384, 'd'));
+  device.push(null);
+  await once(origin, 'finish');
+  assert.equal(pumped.bytes.sent, 5 + 4 * 16_384 + 4);
+});
+
+/** No two places look alike, so that nothing can be swapped. */
+function numbered(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  for (let i = 0; i + 4 <= size; i += 4) bytes.writeUInt32BE(i, i);
+  return bytes;
+}
 
 /** Resolves when a number has stopped changing. */
 async function still(read: () => number): Promise<void> {

@@ -32,6 +32,7 @@ const refusal: Decided = {
     },
   },
   identity: someIdentity,
+  claimed: someIdentity.deviceId,
   outcome: { action: 'refuse', reason: 'rules.block', by: 'ads', cause: null },
   trail: [{ stage: 'posture', by: 'uem:616' }],
   policyVersion: 'v1',
@@ -70,7 +71,7 @@ test('hostile text stays within one line and brings no control bytes (A09)', () 
   telemetry.malformed({
     id: 'an-id',
     reason: 'request.malformed',
-    clientAddress: '192.0.2.1',
+    connection,
     detail: evil,
   });
   for (const line of lines) {
@@ -118,3 +119,18 @@ function hasControl(text: string): boolean {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029;
   });
 }
+
+test('a look-up is counted by outcome, and timed where somebody was asked', async () => {
+  const { telemetry, metrics } = recording();
+  telemetry.lookedUp('ok', 20);
+  telemetry.lookedUp('cached', null);
+  const text = await metrics.text();
+  for (const series of [
+    'zonegate_dns_lookups_total{outcome="ok"} 1',
+    'zonegate_dns_lookups_total{outcome="cached"} 1',
+    'zonegate_dns_lookups_total{outcome="stale"} 0',
+    'zonegate_dns_lookup_seconds_count 1',
+  ]) {
+    assert.ok(text.includes(series), series);
+  }
+});

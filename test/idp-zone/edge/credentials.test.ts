@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseAddress } from '../../../dtr-rules/address.ts';
 import { createAccounts } from '../../../idp-zone/edge/accounts.ts';
 import { createAttempts } from '../../../idp-zone/edge/attempts.ts';
-import { readKeys } from '../../../idp-zone/edge/keys.ts';
+import { checkKeysFile, readKeys } from '../../../idp-zone/edge/keys.ts';
 import {
   checkPassword,
   decoyHash,
@@ -97,6 +97,39 @@ test('keys that others can read, or that are no keys, are refused', async (t) =>
   await assert.rejects(readKeys(file), /not a set of private signing keys/);
   await chmod(file, 0o644);
   await assert.rejects(readKeys(file), /chmod 600/);
+});
+
+const notKeys = {
+  'cut short': '{"keys":[{"kty":"RSA","d":"hush-hush',
+  empty: '',
+  'another file': 'secret: hush-hush',
+  'not keys': '{"keys":[{"kty":"EC","kid":"a","alg":"ES256","d":"hush-hush"}]}',
+};
+for (const [what, text] of Object.entries(notKeys)) {
+  test(`a keys file that is ${what} is one plain sentence with the fix, and none of the keys`, async (t) => {
+    const file = join(await folder(t), 'keys.json');
+    await writeFile(file, text, { mode: 0o600 });
+    const sentence =
+      '`keys.json` is not a set of private signing keys with `kid` and `alg`; ' +
+      'restore it, or move it away to have new keys made at the start';
+    assert.equal(await checkKeysFile(file), sentence);
+    await assert.rejects(readKeys(file), { message: sentence });
+    assert.equal(await readFile(file, 'utf8'), text);
+  });
+}
+
+test('a keys file is checked before the start: a missing one is fine, one that others can read is not', async (t) => {
+  const file = join(await folder(t), 'keys.json');
+  assert.equal(await checkKeysFile(file), null);
+  await readKeys(file);
+  assert.equal(await checkKeysFile(file), null);
+  await chmod(file, 0o644);
+  assert.equal(
+    await checkKeysFile(file),
+    '`keys.json` holds private keys and others can read it; run `chmod 600` on it',
+  );
+  const folderInPlace = await checkKeysFile(dirname(file));
+  assert.match(folderInPlace ?? '', /cannot be read: it is a directory; mend the path/);
 });
 
 for (const alg of ['none', 'HS256']) {

@@ -1,0 +1,50 @@
+// What the primary and its workers ask of each other; all of it plain data.
+
+import type { PostureFacts } from '../../gateway/decision/posture.ts';
+import type { TunnelRow } from '../../gateway/edge/api.ts';
+import type { MetricsSnapshot } from '../../runtime/metrics.ts';
+
+/** The configuration to serve by: read from the file, and only if it is this version of it. */
+export interface Order {
+  readonly file: string;
+  readonly version: string;
+  /** Every limit is for all workers together. */
+  readonly workers: number;
+  /** Of TLS session tickets, base64; new ones with every version. */
+  readonly ticketKeys: string;
+  /** Ports of this machine that no device may reach. */
+  readonly ports: readonly number[];
+}
+
+export type Outcome =
+  | { readonly kind: 'in_force'; readonly port: number; readonly http1Port: number | null }
+  /** What was in force stays in force, if anything was. `why` is for everybody: without paths. */
+  | { readonly kind: 'behind'; readonly why: string }
+  | { readonly kind: 'cannot_listen'; readonly error: ListenError };
+
+/** What the system said, in the fields of its error. */
+export interface ListenError {
+  readonly message: string;
+  readonly code?: string;
+  readonly address?: string;
+  readonly port?: number;
+}
+
+/** What a worker answers. */
+export type WorkerCalls = {
+  readonly serve: readonly [Order, Outcome];
+  readonly metrics: readonly [null, MetricsSnapshot];
+  readonly tunnels: readonly [null, readonly TunnelRow[]];
+  /** Takes nothing new; answered when the last tunnel has ended. */
+  readonly drain: readonly [null, null];
+  readonly protect: readonly [number, null];
+  readonly postureChanged: readonly [string, null];
+  readonly close: readonly [null, null];
+};
+
+/** What the primary answers. */
+export type PrimaryCalls = {
+  /** The worker listens to its channel: what was sent before would be lost. */
+  readonly hello: readonly [null, null];
+  readonly facts: readonly [string, PostureFacts];
+};

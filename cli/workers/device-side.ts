@@ -1,0 +1,106 @@
+// What serves devices, as the process with the admin server sees it: a gateway here, or workers with one each.
+
+import { availableParallelism } from 'node:os';
+import type { Hono } from 'hono';
+import type { Loaded } from '../../gateway/config/load.ts';
+import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
+import { createGateway, type Gateway } from '../../gateway/gateway.ts';
+import { createInForce } from '../../gateway/in-force.ts';
+import { createPostureService, type PostureService } from '../../gateway/posture-service.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Counter, Metrics } from '../../runtime/metrics.ts';
+import type { Readiness } from '../../runtime/readiness.ts';
+import { forkWorker } from './fork.ts';
+import { createWorkers } from './workers.ts';
+
+export interface DeviceSideOptions {
+  /** zonegate.yaml, for workers to read. */
+  readonly file: string;
+  readonly workers: number | 'auto';
+  readonly loaded: Loaded;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly restarts: Counter;
+}
+
+/** Carries connections: in one process or in several. */
+export interface Carrier {
+  readonly port: number;
+  readonly http1Port: number | null;
+  tunnels(): Promise<readonly TunnelRow[]>;
+  /** The metrics page, of all processes. */
+  metricsText(): Promise<string>;
+  /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
+  protect(port: number): void;
+  /** Resolves when the whole snapshot is in force, or when it is known where it is not. */
+  replace(loaded: Loaded): Promise<void>;
+  drain(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DeviceSide extends Carrier {
+  /** Null with workers. */
+  readonly gateway: Gateway | null;
+  routes(app: Hono): void;
+  webhooks(app: Hono): void;
+  /** Returns the settings that differ but need a restart. */
+  reload(loaded: Loaded): Promise<readonly string[]>;
+  refusedReload(summary: string): void;
+}
+
+export async function openDeviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
+  const { loaded, log, metrics } = options;
+  const posture = createPostureService({ loaded, log, metrics });
+  const inForce = createInForce(options);
+  try {
+    const count = options.workers === 'auto' ? availableParallelism() : options.workers;
+    const gateway =
+      count > 1 ? null : await createGateway({ loaded, log, metrics, posture: posture.cache });
+    const carrier =
+      gateway === null
+        ? await createWorkers({ ...options, count, posture: posture.cache, fork: forkWorker })
+        : inThisProcess(gateway, metrics);
+    return {
+      ...carrier,
+      gateway,
+      webhooks: (app) => posture.webhooks(app),
+      routes(app) {
+        const policy = () => inForce.loaded().policy;
+        mountApi(app, { policy, tunnels: () => carrier.tunnels() });
+      },
+      async reload(next) {
+        // First: tunnels are judged anew with what it says.
+        posture.update(next);
+        await carrier.replace(next);
+        return inForce.replaced(next);
+      },
+      refusedReload: (summary) => inForce.refused(summary),
+      close: () => closeBoth(carrier, posture),
+    };
+  } catch (error) {
+    await posture.close();
+    throw error;
+  }
+}
+
+function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
+  return {
+    port: gateway.port,
+    http1Port: gateway.http1Port,
+    tunnels: () => Promise.resolve(gateway.tunnels.list().map(toRow)),
+    metricsText: () => metrics.text(),
+    protect: (port) => gateway.protect(port),
+    replace(loaded) {
+      gateway.replace(loaded);
+      return Promise.resolve();
+    },
+    drain: (signal) => gateway.drain(signal),
+    close: () => gateway.close(),
+  };
+}
+
+async function closeBoth(carrier: Carrier, posture: PostureService): Promise<void> {
+  await carrier.close();
+  await posture.close();
+}

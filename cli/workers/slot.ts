@@ -1,0 +1,110 @@
+// One worker as the primary sees it: is it there, and does it serve by the configuration in force?
+
+import type { PostureFacts } from '../../gateway/decision/posture.ts';
+import type { MetricsSnapshot } from '../../runtime/metrics.ts';
+import type { Order, Outcome, PrimaryCalls, WorkerCalls } from './calls.ts';
+import type { WorkerHandle } from './fork.ts';
+import { createTalk, type Talk } from './talk.ts';
+
+export type SlotState =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'in_force'; readonly port: number; readonly http1Port: number | null }
+  | { readonly kind: 'behind'; readonly why: string };
+
+export interface Slot {
+  readonly handle: WorkerHandle;
+  readonly talk: Talk<WorkerCalls>;
+  state(): SlotState;
+  /** Tells it what to serve by, and again until it does. Resolves with what came of the first time. */
+  order(order: Order): Promise<Outcome>;
+  /** It listens to what it is told. */
+  isListening(): boolean;
+  /** Asks for its metrics; those of the last time when it does not answer. */
+  readMetrics(): Promise<void>;
+  lastMetrics(): MetricsSnapshot | null;
+  close(): void;
+}
+
+export interface SlotOptions {
+  readonly handle: WorkerHandle;
+  readonly facts: (deviceId: string) => Promise<PostureFacts>;
+  readonly onState: (state: SlotState) => void;
+}
+
+const followMs = 15_000;
+const answerMs = 2000;
+const firstRetryMs = 200;
+const lastRetryMs = 10_000;
+
+export function createSlot({ handle, facts, onState }: SlotOptions): Slot {
+  const hello = Promise.withResolvers<null>();
+  // Who waits for it is told; nobody may be waiting.
+  hello.promise.catch(() => undefined);
+  const talk = createTalk<WorkerCalls, PrimaryCalls>((message) => handle.send(message), {
+    hello() {
+      isListening = true;
+      hello.resolve(null);
+      return null;
+    },
+    facts,
+  });
+  handle.onMessage((message) => talk.receive(message));
+  let isListening = false;
+  let state: SlotState = { kind: 'starting' };
+  let current: Order | null = null;
+  let retry: NodeJS.Timeout | null = null;
+  let metrics: MetricsSnapshot | null = null;
+
+  async function follow(order: Order): Promise<Outcome> {
+    await hello.promise;
+    try {
+      return await talk.ask('serve', order, followMs);
+    } catch {
+      return { kind: 'behind', why: 'it does not answer' };
+    }
+  }
+  async function give(order: Order, retryMs: number): Promise<Outcome> {
+    const outcome = await follow(order);
+    // A newer order has been given meanwhile: its outcome counts.
+    if (order !== current) return outcome;
+    if (outcome.kind === 'cannot_listen') return outcome;
+    state = outcome;
+    if (outcome.kind === 'behind') {
+      const again = () => void give(order, Math.min(retryMs * 2, lastRetryMs));
+      retry = setTimeout(again, retryMs);
+    }
+    onState(state);
+    return outcome;
+  }
+  function forgetRetry(): void {
+    if (retry !== null) clearTimeout(retry);
+    retry = null;
+  }
+
+  return {
+    handle,
+    talk,
+    state: () => state,
+    isListening: () => isListening,
+    order(order) {
+      forgetRetry();
+      current = order;
+      return give(order, firstRetryMs);
+    },
+    async readMetrics() {
+      if (!isListening) return;
+      try {
+        metrics = await talk.ask('metrics', null, answerMs);
+      } catch {
+        // Gone or too busy: what it counted until the last time is the best there is.
+      }
+    },
+    lastMetrics: () => metrics,
+    close() {
+      current = null;
+      forgetRetry();
+      hello.reject(new Error('the worker is gone'));
+      talk.close();
+    },
+  };
+}

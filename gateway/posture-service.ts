@@ -1,0 +1,96 @@
+// Owns what this machine knows about devices' health: the posture source, its cache, and the UEM's events.
+
+import type { Hono } from 'hono';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { GatewayConfig } from './config/config.ts';
+import type { Loaded } from './config/load.ts';
+import { createPostureCache, type PostureCache } from './posture/cache.ts';
+import type { PostureSource } from './posture/source.ts';
+import { createUemWebhook, type UemWebhook } from './posture/webhook.ts';
+import { createSource } from './posture-source.ts';
+
+export interface PostureServiceOptions {
+  readonly loaded: Loaded;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+export interface PostureService {
+  readonly cache: PostureCache;
+  /** The UEM's events, below `/webhooks`. */
+  webhooks(app: Hono): void;
+  /** Takes what a reload read: the devices of an inventory file. */
+  update(loaded: Loaded): void;
+  close(): Promise<void>;
+}
+
+export function createPostureService(options: PostureServiceOptions): PostureService {
+  const { loaded, metrics } = options;
+  const source = createSource(loaded, Date.now);
+  const cache = cacheOver(source, loaded.config.posture);
+  const webhook = webhookFor(cache, options);
+  metrics.gauge('zonegate_posture_source_up', 'Whether the posture source answers.', () =>
+    cache.health().ok ? 1 : 0,
+  );
+  metrics.gauge(
+    'zonegate_posture_source_last_success_timestamp_seconds',
+    'When the posture source last answered; 0 before the first time.',
+    () => (cache.health().lastSuccess ?? 0) / 1000,
+  );
+  return {
+    cache,
+    webhooks: (app) => webhook?.mount(app),
+    update: (next) => source.update(next),
+    async close() {
+      webhook?.close();
+      cache.close();
+      await source.close();
+    },
+  };
+}
+
+function cacheOver(source: PostureSource, posture: GatewayConfig['posture']): PostureCache {
+  const keptMs = keptFor(posture);
+  return createPostureCache({
+    source,
+    // Asked again a little before the decision calls it stale, so that a slow connect is no refusal.
+    maxAgeMs: keptMs * 0.8,
+    negativeMs: keptMs,
+    maxDevices: posture.maxDevices,
+    deadlineMs: posture.timeout,
+    recheckMs: posture.recheck,
+    now: Date.now,
+  });
+}
+
+/** The cache of a worker, over a source that asks the primary's cache. */
+export function relayedCache(source: PostureSource, { posture }: GatewayConfig): PostureCache {
+  // What comes from the primary may be 0.8 of its life old already: both together stay below 1.
+  const keptMs = keptFor(posture) * 0.1;
+  return createPostureCache({
+    source,
+    maxAgeMs: keptMs,
+    negativeMs: keptMs,
+    maxDevices: posture.maxDevices,
+    // The primary's own time runs first, so that its answer to a silent UEM still arrives.
+    deadlineMs: posture.timeout + 1000,
+    recheckMs: posture.recheck,
+    now: Date.now,
+  });
+}
+
+/** An inventory is in memory as it is: kept a second time it would only delay what a reload brings. */
+function keptFor({ source, maxReportAge }: GatewayConfig['posture']): number {
+  return source.kind === 'inventory' ? 0 : maxReportAge;
+}
+
+function webhookFor(
+  cache: PostureCache,
+  { loaded, log, metrics }: PostureServiceOptions,
+): UemWebhook | null {
+  const { webhook } = loaded.config.posture;
+  if (webhook === null) return null;
+  const credentials = { kind: 'basic', ...webhook } as const;
+  return createUemWebhook({ credentials, cache, log, metrics, now: Date.now });
+}
