@@ -24,7 +24,7 @@ export interface Snapshot {
 export function snapshotOf(
   loaded: Loaded,
   own: readonly OwnEndpoint[],
-  watch: LookupWatch | null = null,
+  watch: (LookupWatch & { portBusy(): void }) | null = null,
 ): Snapshot {
   const { config } = loaded;
   const guard = {
@@ -71,6 +71,7 @@ export function snapshotOf(
       ),
       dialTimeoutMs: config.limits.dial,
       attemptDelayMs: 250,
+      ...(watch && { onBusyPort: () => watch.portBusy() }),
     },
   };
 }

@@ -21,6 +21,8 @@ export interface ReachOptions {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly dialTimeoutMs: number;
   readonly attemptDelayMs: number;
+  /** A source port was in use and the next one was taken. */
+  readonly onBusyPort?: () => void;
 }
 
 /** More than any proxy sends; a head that does not end is nonsense (threats D12). */
@@ -33,6 +35,7 @@ export async function reach(way: Way, options: ReachOptions): Promise<Reached<ne
     timeoutMs: options.dialTimeoutMs,
     attemptDelayMs: options.attemptDelayMs,
     signal: way.signal,
+    ...(options.onBusyPort && { onBusyPort: options.onBusyPort }),
   });
   if (upstream !== null) await connectThrough(socket, upstream, way, options.dialTimeoutMs);
   return { carrier: socket, candidate };

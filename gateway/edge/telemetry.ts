@@ -57,6 +57,8 @@ export interface Malformed {
 }
 
 export interface Telemetry extends LookupWatch {
+  /** The source port was in use towards a destination; the next one is tried. */
+  portBusy(): void;
   readonly dialSeconds: Histogram;
   decided(decided: Decided): void;
   ended(ended: Ended): void;
@@ -99,6 +101,10 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
   const handshakes = metrics.counter(
     'zonegate_tls_handshake_failures_total',
     'TLS handshakes that did not complete.',
+  );
+  const busyPorts = metrics.counter(
+    'zonegate_egress_ports_busy_total',
+    'Source ports that were in use when a connection wanted them; many: too few egress addresses.',
   );
   const admitSeconds = metrics.histogram(
     'zonegate_admit_seconds',
@@ -185,6 +191,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
       lookups[outcome].inc();
       if (elapsedMs !== null) lookupSeconds.observe(elapsedMs / 1000);
     },
+    portBusy: () => busyPorts.inc(),
     changeToCut: (seconds) => toCut.observe(seconds),
   };
 }
