@@ -6,7 +6,7 @@ import { toRow } from '../../gateway/edge/api.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
 import { createRelayedSource } from '../../gateway/posture/relayed.ts';
 import { relayedCache } from '../../gateway/posture-service.ts';
-import { createLog, type Log } from '../../runtime/log.ts';
+import { createLog, hideSecrets, type Log } from '../../runtime/log.ts';
 import { createMetrics, type Metrics } from '../../runtime/metrics.ts';
 import { loadEverything, secretsOf } from '../load.ts';
 import type { ListenError, Order, Outcome, PrimaryCalls, WorkerCalls } from './calls.ts';
@@ -47,6 +47,7 @@ export function runWorker(channel: Channel): void {
       running = await start(share, { talk, log, metrics });
       for (const port of order.ports) running.gateway.protect(port);
     }
+    hideSecrets(running.log, secretsOf(read.all));
     // The first time too: node:cluster has handed it the ticket keys of the very first worker, however old.
     running.gateway.replace(share);
     const { port, http1Port } = running.gateway;
