@@ -161,7 +161,7 @@ export const gatewayShape = {
     unauthenticated: count.default(2000),
     unauthenticatedPerSource: count.default(64),
     connectionsPerSource: count.default(200),
-    handshakesPerCertificate: count.default(20),
+    handshakesPerCertificate: count.default(50),
     newTunnelsPerDevice: count.default(500),
     streamsPerConnection: z.int().min(1).max(256).default(100),
     idleTunnel: durationMs({ minMs: 100 }).prefault('10m'),

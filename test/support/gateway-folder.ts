@@ -162,6 +162,8 @@ function settingsYaml(
       ? { kind: 'workspace-one', url: uemUrl, auth }
       : { kind: 'inventory', file: 'devices.yaml' };
   const base = {
+    // One device makes as many connections here as a company's do.
+    limits: { handshakesPerCertificate: 100_000, connectionsPerSource: 100_000 },
     name: 'gw',
     help,
     listeners: { device: '127.0.0.1:0' },
