@@ -128,7 +128,7 @@ function orList(words: readonly string[]): string {
 }
 
 // The nearest of the words that could have been meant, as a hint; two swapped letters are two edits.
-export function suggestion(given: string, words: readonly string[]): string | null {
+function suggestion(given: string, words: readonly string[]): string | null {
   const near = words
     .map((word) => ({ word, distance: editDistance(given.toLowerCase(), word.toLowerCase()) }))
     .filter(

@@ -45,7 +45,8 @@ export function createRateLimiter(options: RateOptions): RateLimiter {
 
 /** One key per caller: an IPv6 host may call from any address of its /64 (RFC 4291 section 2.5.4). */
 export function clientKey(clientAddress: string): string {
-  const parsed = parseAddress(clientAddress);
+  // A link-local address comes with its zone.
+  const parsed = parseAddress(clientAddress.replace(/%.*$/, ''));
   if (parsed === null) return clientAddress;
   const address = unmapped(parsed);
   if (address.family === 4) return address.text;

@@ -1,7 +1,7 @@
 // Bounds the connections of peers nobody has identified yet: per source and in total; the oldest makes room.
 
 import type { Socket } from 'node:net';
-import { parseAddress } from '../../dtr-rules/address.ts';
+import { clientKey } from './rate.ts';
 
 export interface StrangerLimits {
   readonly maxPerSource: number;
@@ -47,7 +47,7 @@ export function createStrangers(limits: StrangerLimits): Strangers {
 
   return {
     enter(socket) {
-      const source = sourceOf(socket.remoteAddress ?? '');
+      const source = clientKey(socket.remoteAddress ?? '');
       const stranger = { key: keyOf(socket), source, socket };
       const same = bySource.get(source) ?? new Set();
       if (same.size >= limits.maxPerSource) evict(same);
@@ -67,11 +67,4 @@ export function createStrangers(limits: StrangerLimits): Strangers {
 
 function keyOf({ remoteAddress, remotePort }: Endpoint): string {
   return `${remoteAddress} ${remotePort}`;
-}
-
-/** An IPv4 address, or the /64 of an IPv6 address: whoever has one of those has all of it. */
-export function sourceOf(text: string): string {
-  const plain = text.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
-  const address = parseAddress(plain);
-  return address?.family === 6 ? `${address.value >> 64n}` : plain;
 }

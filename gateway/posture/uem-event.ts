@@ -9,7 +9,7 @@ export interface UemEvent {
   readonly key: string | null;
 }
 
-export const UEM_EVENT_KINDS = [
+const UEM_EVENT_KINDS = [
   'compliance',
   'compromise',
   'enrollment',

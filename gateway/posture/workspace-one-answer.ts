@@ -37,7 +37,7 @@ export function refusedAnswer(answer: Answer, who: string, now: number): SourceE
 }
 
 // Seconds or an HTTP date (RFC 9110, 10.2.3).
-export function parseRetryAfter(text: string | null, now: number): number | null {
+function parseRetryAfter(text: string | null, now: number): number | null {
   if (text === null) return null;
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const moment = /^[A-Z][a-z]{2}, .+ GMT$/.test(text) ? Date.parse(text) : Number.NaN;

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { createStrangers, sourceOf } from '../../../gateway/edge/strangers.ts';
+import { clientKey } from '../../../gateway/edge/rate.ts';
+import { createStrangers } from '../../../gateway/edge/strangers.ts';
 
 let lastPort = 0;
 function socketFrom(remoteAddress: string) {
@@ -68,14 +69,14 @@ test('whoever leaves gives the place back', () => {
 for (const [text, source] of [
   ['192.0.2.1', '192.0.2.1'],
   ['::ffff:192.0.2.1', '192.0.2.1'],
-  ['2001:db8:1:2:3:4:5:6', sourceOf('2001:db8:1:2::')],
-  ['fe80::1%eth0', sourceOf('fe80::2')],
+  ['2001:db8:1:2:3:4:5:6', clientKey('2001:db8:1:2::')],
+  ['fe80::1%eth0', clientKey('fe80::2')],
 ] as const) {
   test(`${text} counts as ${source}`, () => {
-    assert.equal(sourceOf(text), source);
+    assert.equal(clientKey(text), source);
   });
 }
 
 test('different networks are different sources', () => {
-  assert.notEqual(sourceOf('2001:db8:1:2::1'), sourceOf('2001:db8:1:3::1'));
+  assert.notEqual(clientKey('2001:db8:1:2::1'), clientKey('2001:db8:1:3::1'));
 });
