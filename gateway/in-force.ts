@@ -85,6 +85,7 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
     'limits.handshake': config.limits.handshake,
     'limits.head': config.limits.head,
     'limits.idleConnection': config.limits.idleConnection,
+    'limits.drain': config.limits.drain,
     'limits.connectionsPerSource': config.limits.connectionsPerSource,
     'limits.handshakesPerCertificate': config.limits.handshakesPerCertificate,
     'limits.newTunnelsPerDevice': config.limits.newTunnelsPerDevice,
