@@ -5,6 +5,7 @@ import { formatIssue, type PlacedIssue } from '../runtime/issue.ts';
 import { findConfigFile } from './config-file.ts';
 import { type Everything, loadEverything } from './load.ts';
 import { type ExitCode, plural, print, say, sayIssues } from './output.ts';
+import { findingsIn } from './rules/lint.ts';
 
 export function addCheck(program: Command): void {
   program
@@ -23,7 +24,8 @@ async function check(file: string, asJson: boolean): Promise<ExitCode> {
   if (asJson) {
     const issues = read.ok ? [] : read.issues.map(toJson);
     const warnings = read.ok ? (read.all.gateway?.warnings ?? []).map(toJson) : [];
-    print(JSON.stringify({ ok: read.ok, file, issues, warnings }));
+    const lint = read.ok ? lintCounts(read.all) : { errors: 0, warnings: 0 };
+    print(JSON.stringify({ ok: read.ok, file, issues, warnings, lint }));
     return read.ok ? 0 : 2;
   }
   if (!read.ok) {
@@ -31,8 +33,24 @@ async function check(file: string, asJson: boolean): Promise<ExitCode> {
     return 2;
   }
   for (const warning of read.all.gateway?.warnings ?? []) say(`warning: ${formatIssue(warning)}`);
+  const { errors, warnings } = lintCounts(read.all);
+  if (errors + warnings > 0) {
+    const found = [plural(errors, 'error'), plural(warnings, 'warning')].filter(
+      (text) => !text.startsWith('0'),
+    );
+    say(
+      `the traffic rules have ${found.join(' and ')}: see \`zonegate rules lint --config ${file}\``,
+    );
+  }
   print(`${file}: ok (${describe(read.all)})`);
   return 0;
+}
+
+/** What the linter thinks of the rules: it keeps nothing from being loaded. */
+function lintCounts({ gateway }: Everything) {
+  const found = gateway === null ? [] : findingsIn(gateway.rules.value);
+  const count = (level: string) => found.filter((one) => one.level === level).length;
+  return { errors: count('error'), warnings: count('warning') };
 }
 
 function toJson({ file, line, column, message, hint }: PlacedIssue) {

@@ -1,34 +1,31 @@
 // `zonegate explain`: asks the gateway's own decision function what would happen, and says which rule, where and why.
 
 import { type Command, Option } from 'commander';
-import { type Address, parseAddress } from '../dtr-rules/address.ts';
 import { parseTargetText } from '../dtr-rules/parse.ts';
+import { platforms } from '../dtr-rules/parse-rules.ts';
 import type { Target } from '../dtr-rules/rule.ts';
 import type { Loaded } from '../gateway/config/load.ts';
-import { type Refusal, refuse } from '../gateway/decision/decision.ts';
-import type { Identity } from '../gateway/decision/identity.ts';
-import type { PostureFacts, PostureReport } from '../gateway/decision/posture.ts';
-import { reasons, stageOf } from '../gateway/decision/reasons.ts';
-import { formatTarget } from '../gateway/decision/target.ts';
-import { type Judged, judge } from '../gateway/edge/judge.ts';
-import { upstreamCandidates } from '../gateway/edge/reach.ts';
+import { refuse } from '../gateway/decision/decision.ts';
+import { judgePosture } from '../gateway/decision/posture.ts';
+import { judge } from '../gateway/edge/judge.ts';
 import { GatewayError } from '../gateway/errors.ts';
-import { createSource } from '../gateway/posture-source.ts';
 import { type Snapshot, snapshotOf } from '../gateway/snapshot.ts';
 import { findConfigFile } from './config-file.ts';
+import { adviceFor } from './explain/advice.ts';
+import {
+  type Assumptions,
+  assumedAddresses,
+  identityOf,
+  momentOf,
+  postureOf,
+  postures,
+} from './explain/assumed.ts';
+import { type Explained, placeOf, toJson, toText } from './explain/text.ts';
 import { loadEverything } from './load.ts';
-import { type ExitCode, paint, plural, print, sayIssues, UsageError } from './output.ts';
+import { type ExitCode, plural, print, sayIssues, UsageError } from './output.ts';
 
-const postures = ['compliant', 'non_compliant', 'not_evaluated', 'pending', 'unknown'] as const;
-
-interface Options {
+interface Options extends Assumptions {
   readonly config?: string;
-  readonly device?: string;
-  readonly user?: string;
-  readonly posture?: (typeof postures)[number];
-  readonly platform?: string;
-  readonly group?: readonly string[];
-  readonly address?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -43,11 +40,11 @@ export function addExplain(program: Command): void {
     .addOption(
       new Option('--posture <state>', 'assume this instead of asking the source').choices(postures),
     )
-    .option(
-      '--platform <platform>',
-      'with --posture: ios, macos, android, windows, chromeos, linux',
-    )
+    .addOption(new Option('--platform <platform>', 'with --posture: on this').choices(platforms))
     .option('--group <group...>', 'with --posture: groups of the device')
+    .option('--tags <tag...>', 'with --posture: tags of the device')
+    .option('--app <app>', 'the application that asks, by name or identifier')
+    .option('--at <moment>', 'judge as at this moment, for example 2026-12-01T00:00:00Z')
     .option('--address <address...>', 'assume that the name resolves to this')
     .option('--json', 'print one JSON document')
     .addHelpText(
@@ -80,169 +77,54 @@ async function explain(text: string, options: Options): Promise<ExitCode> {
     ports.map((port) => ({ address: null, port })),
   );
   try {
-    const explained = await judgeAssumed(target, options, gateway, snapshot);
-    if (options.json === true) print(JSON.stringify(toJson(target, explained, gateway)));
-    else print(toText(target, explained, gateway));
-    return explained.action === 'tunnel' ? 0 : 1;
+    const explained = await explainAssumed(target, options, gateway, snapshot);
+    if (options.json === true) print(JSON.stringify(toJson(explained, gateway)));
+    else print(toText(explained, gateway));
+    return explained.outcome.action === 'tunnel' ? 0 : 1;
   } finally {
     snapshot.resolver.close();
   }
 }
 
-/** The same steps as for a live connection, without one; a name that cannot be resolved is a refusal too. */
-async function judgeAssumed(
+async function explainAssumed(
   target: Target,
   options: Options,
   loaded: Loaded,
   snapshot: Snapshot,
-): Promise<Judged | Refusal> {
-  const now = Date.now;
-  const posture = await postureOf(options, loaded, now());
-  const question = {
-    identity: identityOf(options),
-    posture,
-    target,
-    addresses: assumedAddresses(options),
-  };
+): Promise<Explained> {
+  const now = momentOf(options);
+  const { policy } = snapshot;
+  const posture = await postureOf(options, loaded, now);
+  const identity = identityOf(options);
+  const question = { identity, posture, target, addresses: assumedAddresses(options) };
+  const outcome = await judgeAssumed(question, snapshot, now);
+  const { platform = null, groups = [], tags = [] } = posture.report ?? {};
+  const health = judgePosture(posture, policy.posture, now) === null ? 'healthy' : 'unhealthy';
+  const asker = { posture: health, platform, groups, tags } as const;
+  const given = { app: identity.app, now };
+  const set = posture.report === null ? null : policy.rules.assign(asker);
+  const place = (id: string, name: string) => placeOf(id, name, loaded) ?? name;
+  const advice =
+    outcome.action === 'refuse'
+      ? adviceFor({ refusal: outcome, target, asker, given, rules: policy.rules, place })
+      : [];
+  return { target, outcome, set: set?.set.name ?? null, advice };
+}
+
+/** The same steps as for a live connection, without one; a name that cannot be resolved is a refusal too. */
+async function judgeAssumed(
+  question: Parameters<typeof judge>[0],
+  { policy, resolver }: Snapshot,
+  now: number,
+): Promise<Explained['outcome']> {
   try {
-    return await judge(question, snapshot.policy, {
-      resolver: () => snapshot.resolver,
-      upstream: (tunnel) => upstreamCandidates(tunnel, snapshot.reach, snapshot.resolver),
-      now,
+    return await judge(question, policy, {
+      resolver: () => resolver,
+      unfit: () => new Set(),
+      now: () => now,
     });
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     return refuse(error.code, error.message, error.trail);
   }
-}
-
-function assumedAddresses({ address }: Options): Address[] | null {
-  if (address === undefined) return null;
-  return address.map((text) => {
-    const parsed = parseAddress(text);
-    if (parsed === null) throw new UsageError(`\`${text}\` is not an IP address`);
-    return parsed;
-  });
-}
-
-function identityOf({ device, user }: Options): Identity {
-  return {
-    deviceId: (device ?? 'any-device').toLowerCase(),
-    user: user ?? null,
-    serial: null,
-    app: null,
-    fingerprint: 'assumed',
-    certificateSerial: '',
-    subjectText: '',
-    notAfter: Number.MAX_SAFE_INTEGER,
-  };
-}
-
-async function postureOf(options: Options, loaded: Loaded, now: number): Promise<PostureFacts> {
-  const { device, posture } = options;
-  if (posture === 'unknown') return { report: null, known: true };
-  if (posture !== undefined) return { report: assumedReport(options, posture, now), known: true };
-  if (device === undefined) {
-    throw new UsageError(
-      'name a device (--device UDID), or say what to assume (--posture compliant)',
-    );
-  }
-  const source = createSource(loaded, Date.now);
-  try {
-    const signal = AbortSignal.timeout(loaded.config.posture.timeout);
-    return { report: await source.fetch(device.toLowerCase(), signal), known: true };
-  } catch (error) {
-    throw new UsageError(
-      `the posture source \`${source.name}\` does not answer; assume something with --posture`,
-      {
-        cause: error,
-      },
-    );
-  } finally {
-    await source.close();
-  }
-}
-
-function assumedReport(
-  { device, user, platform, group }: Options,
-  compliance: PostureReport['compliance'],
-  now: number,
-): PostureReport {
-  return {
-    source: 'assumed',
-    id: compliance,
-    deviceId: device ?? 'any-device',
-    serial: null,
-    user: user ?? null,
-    platform: platform ?? null,
-    groups: group ?? [],
-    enrollment: 'enrolled',
-    compliance,
-    compromised: 'no',
-    lastSeen: now,
-    fetchedAt: now,
-  };
-}
-
-/** `dtr.yaml:12:9`, for rules that stand in the file. */
-function placeOf(id: string | null, set: string | null, { rules }: Loaded): string | null {
-  const found = rules.value.sets
-    .filter(({ name }) => set === null || name === set)
-    .flatMap((one) => one.rules)
-    .find((rule) => rule.id === id);
-  if (found === undefined) return null;
-  const { line, column } = rules.place(found.path);
-  return `${rules.file}:${line}:${column}`;
-}
-
-function toJson(target: Target, explained: Judged | Refusal, loaded: Loaded) {
-  const { trail } = explained;
-  const name = formatTarget(target);
-  if (explained.action === 'refuse') {
-    const { reason, by } = explained;
-    const { status, sentence, fix } = reasons[reason];
-    const at = placeOf(by, null, loaded);
-    return { target: name, action: 'refuse', reason, status, by, at, sentence, fix, trail };
-  }
-  const { rule, set, pool, upstream } = explained.tunnel;
-  const candidates = explained.candidates.map(({ address, source }) => ({
-    address: address.text,
-    egress_address: source.text,
-  }));
-  const at = placeOf(rule, set, loaded);
-  return {
-    target: name,
-    action: 'tunnel',
-    rule,
-    rule_set: set,
-    at,
-    pool,
-    upstream,
-    candidates,
-    trail,
-  };
-}
-
-function toText(target: Target, explained: Judged | Refusal, loaded: Loaded): string {
-  const name = formatTarget(target);
-  const passed = explained.trail.map(({ stage, by }) => `  ${stage.padEnd(9)} passed   ${by}`);
-  if (explained.action === 'refuse') {
-    const { reason, by } = explained;
-    const { status, sentence, fix } = reasons[reason];
-    const refused = `  ${stageOf(reason).padEnd(9)} refused  ${reason}${byText(by, placeOf(by, null, loaded))}`;
-    const head = paint('red', `${name}: refused (${status})`);
-    return [head, ...passed, refused, `  ${sentence} ${fix}`].join('\n');
-  }
-  const { rule, set, upstream } = explained.tunnel;
-  const by = byText(`${rule} of ${set}`, placeOf(rule, set, loaded));
-  const head = paint('green', `${name}: let through${by}`);
-  const through = upstream === null ? '' : `, through the upstream proxy ${upstream}`;
-  const ways = explained.candidates.map(
-    ({ address, source }) => `  to ${address.text} from ${source.text}${through}`,
-  );
-  return [head, ...passed, ...ways].join('\n');
-}
-
-function byText(by: string | null, at: string | null): string {
-  return by === null ? '' : `, by ${by}${at === null ? '' : ` (${at})`}`;
 }

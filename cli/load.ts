@@ -52,6 +52,8 @@ export interface Everything {
   readonly idp: { readonly config: IdpConfig; readonly policy: IdpPolicy } | null;
   /** Values that must never reach a log. */
   readonly secrets: readonly string[];
+  /** Files that hold nothing but a secret, absolute. */
+  readonly secretFiles: readonly string[];
   /** Every file read, absolute: what to watch. */
   readonly inputs: readonly string[];
 }
@@ -104,6 +106,7 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
       common,
       gateway,
       secrets,
+      secretFiles: main.config.inputs.slice(1),
       inputs,
       idp: common.idp === null || policy === null ? null : { config: common.idp, policy },
     },

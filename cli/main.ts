@@ -5,10 +5,13 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../runtime/version.ts';
 import { addCheck } from './check.ts';
 import { addDemo } from './demo.ts';
+import { addDoctor } from './doctor.ts';
 import { addExplain } from './explain.ts';
 import { addHashPassword } from './hash-password.ts';
 import { say, UsageError } from './output.ts';
+import { addProfile } from './profile.ts';
 import { addQuickstart } from './quickstart.ts';
+import { addRules } from './rules.ts';
 import { addServe } from './serve.ts';
 
 const program = new Command('zonegate')
@@ -25,6 +28,9 @@ addDemo(program);
 addServe(program);
 addCheck(program);
 addExplain(program);
+addDoctor(program);
+addRules(program);
+addProfile(program);
 addHashPassword(program);
 for (const command of program.commands) command.exitOverride();
 

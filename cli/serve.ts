@@ -29,6 +29,8 @@ async function serve(file: string): Promise<number> {
     return 2;
   }
   say(`configuration: ${file}`);
+  // Whoever started it may have gone: that is no reason to end.
+  process.stderr.on('error', () => undefined);
   const log = createLog({ level: read.all.common.log.level, secrets: secretsOf(read.all) });
   const running = await start(read.all, log);
   return await runProcess(running, read.all, log);

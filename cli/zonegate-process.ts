@@ -7,7 +7,7 @@ import { createIdpZone, type IdpZone } from '../idp-zone/idp-zone.ts';
 import { createAdmin, problem } from '../runtime/admin.ts';
 import { formatIssue, type PlacedIssue } from '../runtime/issue.ts';
 import type { Part } from '../runtime/lifecycle.ts';
-import { hideSecrets, type Log } from '../runtime/log.ts';
+import { countLostLines, hideSecrets, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { createReadiness, type Readiness } from '../runtime/readiness.ts';
 import { type Everything, secretsOf } from './load.ts';
@@ -42,11 +42,18 @@ export async function startProcess(all: Everything, log: Log): Promise<ZonegateP
 async function open(all: Everything, log: Log, opened: Part[]): Promise<ZonegateProcess> {
   const metrics = createMetrics();
   const readiness = createReadiness();
+  countLostLines(log, metrics);
 
-  const restarts = metrics.counter(
-    'zonegate_worker_restarts_total',
-    'Worker processes that ended by themselves and were replaced.',
-  );
+  const counters = {
+    restarts: metrics.counter(
+      'zonegate_worker_restarts_total',
+      'Worker processes that ended and were replaced.',
+    ),
+    hangs: metrics.counter(
+      'zonegate_worker_hangs_total',
+      'Worker processes that did nothing any more and were ended.',
+    ),
+  };
   const { file, folder } = all;
   const { workers } = all.common;
   const devices =
@@ -58,7 +65,7 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
       log,
       metrics,
       readiness,
-      restarts,
+      counters,
     }));
   if (devices !== null) opened.push(partOf('gateway', devices));
 

@@ -99,6 +99,8 @@ interface Level<T> {
 /** Every range is cut into CIDR blocks; a look-up asks one map per prefix length in use, however many ranges there are. */
 export function compileAddressTable<T>(
   entries: readonly { readonly range: AddressRange; readonly value: T }[],
+  /** Whether nobody wants to know what comes after this one in the same block. */
+  settles: (value: T) => boolean = () => false,
 ): AddressTable<T> {
   const levels = { 4: new Map<number, Level<T>>(), 6: new Map<number, Level<T>>() };
   for (const [index, { range, value }] of entries.entries()) {
@@ -108,7 +110,9 @@ export function compileAddressTable<T>(
         hostBits,
         items: new Map(),
       }));
-      getOrAdd(level.items, keyOf(block.first >> hostBits), () => []).push({ index, value });
+      const items = getOrAdd(level.items, keyOf(block.first >> hostBits), () => []);
+      const last = items.at(-1);
+      if (last === undefined || !settles(last.value)) items.push({ index, value });
     }
   }
   const compiled = { 4: [...levels[4].values()], 6: [...levels[6].values()] };

@@ -1,11 +1,14 @@
 // Owns the compiled form of a rule file: made once, asked for every connection, first match wins.
 
-import { type Address, compileAddressTable, unmapped } from './address.ts';
-import { type Candidate, candidatesOf, earlier, firstFor, fitsPort } from './candidate.ts';
-import { compileNameTable } from './name-table.ts';
+import type { Address } from './address.ts';
+import { compileAppTable } from './app-table.ts';
+import { type Asked, type Candidate, candidatesOf } from './candidate.ts';
+import { compileFinder, compileHolder, type Found } from './finder.ts';
 import type {
   Action,
+  Application,
   Assignment,
+  Circumstances,
   Destination,
   Posture,
   Rule,
@@ -19,8 +22,10 @@ export interface Asker {
   readonly posture: Posture;
   readonly platform: string | null;
   readonly groups: readonly string[];
+  readonly tags: readonly string[];
 }
 
+/** `reported`: report-only rules that would have decided instead, and those whose addresses would have been taken out. */
 export type Match =
   | {
       readonly kind: 'rule';
@@ -28,108 +33,138 @@ export type Match =
       readonly matched: Destination;
       /** Where an address rule matched a host name: only these may be dialled. */
       readonly addresses: readonly Address[] | null;
+      readonly reported: readonly Rule[];
     }
-  | { readonly kind: 'default'; readonly action: Action }
+  | { readonly kind: 'default'; readonly action: Action; readonly reported: readonly Rule[] }
   /** An address rule is reached and nobody has resolved the name: ask again with its addresses. */
   | { readonly kind: 'unresolved' };
 
 export interface CompiledSet {
   readonly set: RuleSet;
-  match(target: Target, addresses: readonly Address[] | null): Match;
+  /** Whether a report-only rule has address destinations: with the addresses of a name it may say more. */
+  readonly reportsAddresses: boolean;
+  match(target: Target, addresses: readonly Address[] | null, given: Circumstances): Match;
+  /** What a match reports, once the addresses are known. */
+  reported(target: Target, addresses: readonly Address[], given: Circumstances): readonly Rule[];
   /** The first BLOCK rule with an address destination that holds the address, wherever it stands: a rule that
    *  matched by name must not lead to a blocked address (threats D08). */
-  blockedAddress(address: Address, port: number): Rule | null;
+  blockedAddress(address: Address, port: number, given: Circumstances): Rule | null;
 }
 
 export interface CompiledRules {
   readonly sets: readonly CompiledSet[];
   /** The first set whose assignment fits; null is no set, and nothing may pass. */
   assign(asker: Asker): CompiledSet | null;
+  /** The next moment at which a rule begins or ends; null when none will. */
+  nextChange(now: number): number | null;
 }
+
+type AppsOf = (app: string | null) => ReadonlySet<Application>;
+
+/** Log lines stay short, whatever a file holds. */
+const maxReported = 10;
 
 export function compileRules(file: RuleFile): CompiledRules {
-  const sets = file.sets.map(compileSet);
-  return { sets, assign: (asker) => sets.find(({ set }) => fits(set.assign, asker)) ?? null };
+  const appsOf = compileAppTable(file.applications);
+  const sets = file.sets.map((set) => compileSet(set, appsOf));
+  const changes = file.sets.flatMap(({ rules }) =>
+    rules.flatMap(({ validFromMs, validUntilMs }) =>
+      [validFromMs ?? [], validUntilMs ?? []].flat(),
+    ),
+  );
+  changes.sort((a, b) => a - b);
+  return {
+    sets,
+    assign: (asker) => sets.find(({ set }) => fits(set.assign, asker)) ?? null,
+    nextChange: (now) => changes.find((ms) => ms > now) ?? null,
+  };
 }
 
-function fits(assign: Assignment, { posture, platform, groups }: Asker): boolean {
+function fits(assign: Assignment, { posture, platform, groups, tags }: Asker): boolean {
   if (!assign.posture.includes(posture)) return false;
   if (assign.platforms !== null && (platform === null || !assign.platforms.includes(platform)))
     return false;
-  return assign.groups === null || assign.groups.some((group) => groups.includes(group));
+  return shares(assign.groups, groups) && shares(assign.tags, tags);
 }
 
-function compileSet(set: RuleSet): CompiledSet {
+function shares(wanted: readonly string[] | null, has: readonly string[]): boolean {
+  return wanted === null || wanted.some((one) => has.includes(one));
+}
+
+function compileSet(set: RuleSet, appsOf: AppsOf): CompiledSet {
   const candidates = candidatesOf(set);
-  const held = withAddresses(candidates);
-  const names = compileNameTable(candidates);
-  const anything = candidates.filter(({ destination }) => destination.kind === 'any');
-  const addressRules = compileAddressTable(held);
-  const blocked = compileAddressTable(held.filter(({ value }) => value.rule.action === 'BLOCK'));
-  const firstAddressRules = firstPerPorts(held.map(({ value }) => value));
-  const addressRulesFor = (address: Address) => addressRules.find(unmapped(address));
+  const deciding = candidates.filter(({ rule }) => !rule.reportOnly);
+  const rules = compileFinder(deciding);
+  const blocked = compileHolder(deciding.filter(isBlock));
+  const trial = compileTrial(candidates.filter(({ rule }) => rule.reportOnly));
+  const askedBy = (port: number, { app, now }: Circumstances): Asked => ({
+    port,
+    apps: appsOf(app),
+    now,
+    from: 0,
+  });
 
   return {
     set,
-    match(target, addresses) {
-      const { port } = target;
-      if (target.address !== null) {
-        const byAddress = firstFor(port, addressRulesFor(target.address));
-        return outcome(set, earlier(firstFor(port, anything), byAddress));
-      }
-      const byName = earlier(firstFor(port, anything), names.first(target.host, port));
-      if (addresses === null) {
-        const waits = precedes(firstFor(port, firstAddressRules), byName);
-        return waits ? { kind: 'unresolved' } : outcome(set, byName);
-      }
-      const found = addresses.map((address) => ({
-        address,
-        rules: addressRulesFor(address).filter((candidate) => fitsPort(candidate, port)),
-      }));
-      const byAddress = found.reduce<Candidate | null>(
-        (best, { rules }) => earlier(best, rules[0] ?? null),
-        null,
-      );
-      if (byAddress === null || !precedes(byAddress, byName)) return outcome(set, byName);
-      const only = found.filter(({ rules }) => rules.some(({ rule }) => rule === byAddress.rule));
-      return outcome(
-        set,
-        byAddress,
-        only.map(({ address }) => address),
-      );
+    reportsAddresses: trial.hasAddresses,
+    match(target, addresses, given) {
+      const asked = askedBy(target.port, given);
+      const found = rules.find(target, addresses, asked);
+      if (found === 'unresolved') return { kind: 'unresolved' };
+      const reported = trial.reported(target, addresses ?? [], asked, found);
+      if (found === null) return { kind: 'default', action: set.defaultAction, reported };
+      const { rule, destination } = found.candidate;
+      return { kind: 'rule', rule, matched: destination, addresses: found.addresses, reported };
     },
-    blockedAddress(address, port) {
-      return firstFor(port, blocked.find(unmapped(address)))?.rule ?? null;
+    reported(target, addresses, given) {
+      const asked = askedBy(target.port, given);
+      return trial.reported(target, addresses, asked, rules.find(target, addresses, asked));
+    },
+    blockedAddress(address, port, given) {
+      return blocked(address, askedBy(port, given))?.rule ?? null;
     },
   };
 }
 
-/** Within one rule the name decides: a rule that names the host does not depend on where it resolves to. */
-function precedes(byAddress: Candidate | null, byName: Candidate | null): boolean {
-  return byAddress !== null && (byName === null || byAddress.ruleOrder < byName.ruleOrder);
+function isBlock({ rule }: Candidate): boolean {
+  return rule.action === 'BLOCK';
 }
 
-function outcome(
-  set: RuleSet,
-  candidate: Candidate | null,
-  addresses: readonly Address[] | null = null,
-): Match {
-  if (candidate === null) return { kind: 'default', action: set.defaultAction };
-  return { kind: 'rule', rule: candidate.rule, matched: candidate.destination, addresses };
+interface Trial {
+  readonly hasAddresses: boolean;
+  /** Has nothing looked up: addresses that are not known no rule holds. */
+  reported(
+    target: Target,
+    addresses: readonly Address[],
+    asked: Asked,
+    decided: Found | null,
+  ): readonly Rule[];
 }
 
-function withAddresses(candidates: readonly Candidate[]) {
-  return candidates.flatMap((value) =>
-    value.destination.kind === 'addresses' ? [{ range: value.destination.range, value }] : [],
-  );
-}
-
-/** Of many candidates with the same ports only the first can ever be the first that fits a port. */
-function firstPerPorts(candidates: readonly Candidate[]): readonly Candidate[] {
-  const first = new Map<string, Candidate>();
-  for (const candidate of candidates) {
-    const ports = JSON.stringify(candidate.destination.ports);
-    if (!first.has(ports)) first.set(ports, candidate);
-  }
-  return [...first.values()];
+/** The rules that only report. */
+function compileTrial(candidates: readonly Candidate[]): Trial {
+  const none: readonly Rule[] = [];
+  if (candidates.length === 0) return { hasAddresses: false, reported: () => none };
+  const finder = compileFinder(candidates);
+  const blocked = compileHolder(candidates.filter(isBlock));
+  return {
+    hasAddresses: candidates.some(({ destination }) => destination.kind === 'addresses'),
+    reported(target, addresses, asked, decided) {
+      const reported = new Set<Rule>();
+      const before = decided?.candidate.ruleOrder ?? Infinity;
+      for (let from = 0; reported.size < maxReported; ) {
+        const found = finder.find(target, addresses, { ...asked, from });
+        if (found === null || found.candidate.ruleOrder >= before) break;
+        reported.add(found.candidate.rule);
+        from = found.candidate.ruleOrder + 1;
+      }
+      if (target.address === null && decided?.addresses === null) {
+        for (const address of addresses) {
+          const holding = blocked(address, asked);
+          if (holding !== null) reported.add(holding.rule);
+        }
+      }
+      return [...reported];
+    },
+  };
 }

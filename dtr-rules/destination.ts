@@ -5,10 +5,16 @@ import { canonicalHostname } from './hostname.ts';
 import { quoted, type Reading, readAs, unreadable } from './reading.ts';
 import type { Destination, Place, PortRange } from './rule.ts';
 
-/** Separates a pasted `a,b:443,8443` at commas and newlines: a piece that is only ports belongs to the destination before it. */
+// What surrounds a cell of a spreadsheet or a quotation; none of it is ever part of a destination.
+const wrapping = /^[\s"'\u2018-\u201f\u200b]+|[\s"'\u2018-\u201f\u200b]+$/g;
+
+/** Separates a pasted `a,b:443,8443` at commas, semicolons, tabs and line ends: a piece that is only ports belongs to the
+ *  destination before it. */
 export function splitDestinations(text: string): readonly string[] {
   const pieces: string[] = [];
-  for (const piece of text.split(/[,\n]/).map((part) => part.trim())) {
+  for (const part of text.split(/[,;\t\r\n\u2028\u2029]/)) {
+    // `10.0.0.1 - 10.0.0.9`, as people write it.
+    const piece = part.replace(wrapping, '').replace(/(?<=[\da-f:]) +- +(?=[\da-f:])/i, '-');
     const previous = pieces.at(-1);
     if (/^\d+(?:-\d+)?$/.test(piece) && previous !== undefined && hasPorts(previous)) {
       pieces[pieces.length - 1] = `${previous},${piece}`;
@@ -18,7 +24,7 @@ export function splitDestinations(text: string): readonly string[] {
 }
 
 export function readDestination(text: string): Reading<Destination> {
-  const url = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(text)?.[1];
+  const url = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(text)?.[1];
   if (url !== undefined)
     return unreadable(`${quoted(text)} is a URL, expected a host name`, `write ${quoted(url)}`);
   const [, bracketed, plain, portText] = /^(?:\[([^\]]*)\]|([^:]*))(?::([^:]*))?$/.exec(text) ?? [];
@@ -112,20 +118,28 @@ function readPattern(text: string, pattern: string): Reading<Place> {
       'write a block such as `10.0.0.0/8`',
     );
   }
-  // Canonical names have no empty label, and their last label is not a number.
-  if (/^\.|\.\.|\.$|\.\d+$/.test(pattern))
+  // Canonical names have no empty label, none longer than 63, and their last label is not a number.
+  if (/^\.|\.\.|\.$|\.\d+$|[^.*]{64}/.test(pattern))
     return unreadable(`${quoted(text)} can match no host name`);
   return readAs({ kind: 'pattern', pattern });
 }
 
 function notAName(text: string): Reading<never> {
   const odd = /[^A-Za-z0-9_.*-]/u.exec(text);
-  if (odd === null) return unreadable(`${quoted(text)} is not a host name`);
+  if (odd === null) {
+    const label = /[^.]{64,}/.exec(text)?.[0];
+    if (label === undefined) return unreadable(`${quoted(text)} is not a host name`);
+    return unreadable(`${quoted(text)} has a label of ${label.length} characters, at most 63 fit`);
+  }
   const [character] = odd;
   const place = `${quoted(character)} at character ${odd.index + 1}`;
   const isInternational = character > '\x7f';
   return unreadable(
     `${quoted(text)} has ${place}, expected letters, digits, \`-\`, \`_\`, \`.\` or \`*\``,
-    isInternational ? 'write international names in their `xn--` form' : null,
+    isInternational ? 'write international names in their `xn--` form' : spaceHint(character),
   );
+}
+
+function spaceHint(character: string): string | null {
+  return character === ' ' ? 'separate destinations by commas or line ends' : null;
 }

@@ -40,6 +40,19 @@ export function readFields<K extends string>(
   return fields;
 }
 
+/** The values of a mapping whose keys are names; the key is the last part of each path. */
+export function readEntries(input: Input): readonly Input[] | null {
+  const { value, path, issues } = input;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return note(input, `expected a mapping, got ${describe(value)}`);
+  }
+  return Object.entries(value).map(([key, inner]) => ({
+    value: inner,
+    path: [...path, key],
+    issues,
+  }));
+}
+
 /** Null for a key that is not there. A key without a value is there: blank never means "leave it out". */
 export function readField<T>(field: Input | undefined, read: (field: Input) => T | null): T | null {
   return field === undefined ? null : read(field);
@@ -89,6 +102,13 @@ export function readChoice<T extends string>(input: Input, choices: readonly T[]
   const chosen = choices.find((choice) => choice === text);
   const expected = choices.map((choice) => `\`${choice}\``).join(', ');
   return chosen ?? note(input, `${quoted(text)} is not one of ${expected}`, nearest(text, choices));
+}
+
+export function readFlag(input: Input): boolean | null {
+  const { value } = input;
+  return typeof value === 'boolean'
+    ? value
+    : note(input, `expected \`true\` or \`false\`, got ${describe(value)}`);
 }
 
 /** Text that a reader from another file understands. */

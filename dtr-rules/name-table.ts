@@ -1,50 +1,54 @@
 // Owns the table that finds the first destination naming a host: exact names, subdomains and patterns.
 
-import { type Candidate, earlier, firstFor, fitsPort } from './candidate.ts';
-import { compileGlob } from './glob.ts';
+import { type Asked, append, type Candidate, earlier, firstOf } from './candidate.ts';
+import { compilePatternTable } from './pattern-table.ts';
 
 export interface NameTable {
-  first(host: string, port: number): Candidate | null;
-}
-
-interface Glob {
-  readonly candidate: Candidate;
-  readonly matches: (host: string) => boolean;
+  first(host: string, asked: Asked): Candidate | null;
 }
 
 interface Tables {
   readonly exact: Map<string, Candidate[]>;
-  /** `*.example.com` ends in `.example.com`, `*example.com` in `example.com`. */
+  /** `*.example.com` under `example.com`. */
+  readonly below: Map<string, Candidate[]>;
+  /** `*example.com` under `example.com`, `vpn-*` under `vpn-`. */
   readonly endings: Map<string, Candidate[]>;
   readonly beginnings: Map<string, Candidate[]>;
-  /** What no map can answer, in order. */
-  readonly globs: Glob[];
+  /** What no map can answer. */
+  readonly patterns: { readonly pattern: string; readonly candidate: Candidate }[];
 }
 
-/** A look-up costs one map access per distinct length of ending and beginning (a name has at most 253), however
- *  many rules there are; only patterns such as `*word*` are tried one by one, while they could still win. */
+/** A look-up costs one map access for the name, one for each domain above it, and one for each distinct length of ending
+ *  and beginning (a name has at most 253 characters), however many rules there are. */
 export function compileNameTable(candidates: readonly Candidate[]): NameTable {
-  const tables: Tables = { exact: new Map(), endings: new Map(), beginnings: new Map(), globs: [] };
+  const tables: Tables = {
+    exact: new Map(),
+    below: new Map(),
+    endings: new Map(),
+    beginnings: new Map(),
+    patterns: [],
+  };
   for (const candidate of candidates) enter(candidate, tables);
-  const endLengths = lengthsOf(tables.endings);
-  const beginLengths = lengthsOf(tables.beginnings);
+  const { exact, below, endings, beginnings } = tables;
+  const patterns = compilePatternTable(tables.patterns);
+  const endLengths = lengthsOf(endings);
+  const beginLengths = lengthsOf(beginnings);
 
   return {
-    first(host, port) {
-      let best = firstFor(port, tables.exact.get(host) ?? []);
-      const offer = (found: readonly Candidate[] | undefined) => {
-        if (found !== undefined) best = earlier(best, firstFor(port, found));
-      };
+    first(host, asked) {
+      let best = firstOf(exact.get(host), asked);
+      for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
+        best = earlier(best, firstOf(below.get(host.slice(dot + 1)), asked));
+      }
       for (const length of endLengths) {
-        if (length <= host.length) offer(tables.endings.get(host.slice(host.length - length)));
+        if (length > host.length) break;
+        best = earlier(best, firstOf(endings.get(host.slice(host.length - length)), asked));
       }
       for (const length of beginLengths) {
-        if (length <= host.length) offer(tables.beginnings.get(host.slice(0, length)));
+        if (length > host.length) break;
+        best = earlier(best, firstOf(beginnings.get(host.slice(0, length)), asked));
       }
-      return earlier(
-        best,
-        firstGlob(tables.globs, { host, port, before: best?.order ?? Infinity }),
-      );
+      return earlier(best, patterns.first(host, asked, best?.order ?? Infinity));
     },
   };
 }
@@ -53,11 +57,11 @@ function enter(candidate: Candidate, tables: Tables): void {
   const { destination } = candidate;
   switch (destination.kind) {
     case 'host':
-      add(tables.exact, destination.host, candidate);
+      append(tables.exact, destination.host, candidate);
       break;
     case 'subdomains':
-      if (destination.apex) add(tables.exact, destination.suffix, candidate);
-      add(tables.endings, `.${destination.suffix}`, candidate);
+      if (destination.apex) append(tables.exact, destination.suffix, candidate);
+      append(tables.below, destination.suffix, candidate);
       break;
     case 'pattern':
       enterPattern(destination.pattern, candidate, tables);
@@ -70,32 +74,12 @@ function enter(candidate: Candidate, tables: Tables): void {
 
 function enterPattern(pattern: string, candidate: Candidate, tables: Tables): void {
   const hasOneStar = pattern.indexOf('*') === pattern.lastIndexOf('*');
-  if (hasOneStar && pattern.startsWith('*')) add(tables.endings, pattern.slice(1), candidate);
+  if (hasOneStar && pattern.startsWith('*')) append(tables.endings, pattern.slice(1), candidate);
   else if (hasOneStar && pattern.endsWith('*'))
-    add(tables.beginnings, pattern.slice(0, -1), candidate);
-  else tables.globs.push({ candidate, matches: compileGlob(pattern) });
-}
-
-interface Wanted {
-  readonly host: string;
-  readonly port: number;
-  readonly before: number;
-}
-
-function firstGlob(globs: readonly Glob[], { host, port, before }: Wanted): Candidate | null {
-  for (const { candidate, matches } of globs) {
-    if (candidate.order > before) return null;
-    if (fitsPort(candidate, port) && matches(host)) return candidate;
-  }
-  return null;
-}
-
-function add(table: Map<string, Candidate[]>, key: string, candidate: Candidate): void {
-  const present = table.get(key);
-  if (present === undefined) table.set(key, [candidate]);
-  else present.push(candidate);
+    append(tables.beginnings, pattern.slice(0, -1), candidate);
+  else tables.patterns.push({ pattern, candidate });
 }
 
 function lengthsOf(table: ReadonlyMap<string, unknown>): readonly number[] {
-  return [...new Set([...table.keys()].map((key) => key.length))];
+  return [...new Set([...table.keys()].map((key) => key.length))].sort((a, b) => a - b);
 }

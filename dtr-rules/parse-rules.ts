@@ -11,29 +11,52 @@ import {
   readField,
   readFields,
   readFilledList,
+  readFlag,
   readId,
   readLabel,
   readList,
   readText,
   readWith,
 } from './input.ts';
+import { readMoment } from './moment.ts';
+import { readApps } from './parse-applications.ts';
 import { quoted, type Reading, readAs, unreadable } from './reading.ts';
-import type { Action, Assignment, Destination, Posture, Rule, RuleSet } from './rule.ts';
+import type {
+  Action,
+  Application,
+  Assignment,
+  Destination,
+  Mode,
+  Posture,
+  Rule,
+  RuleSet,
+} from './rule.ts';
 
 export const actions = ['TUNNEL', 'BYPASS', 'BLOCK', 'PROXY'] as const satisfies readonly Action[];
 export const postures = ['healthy', 'unhealthy'] as const satisfies readonly Posture[];
+const modes = ['full-device', 'per-app'] as const satisfies readonly Mode[];
 export const platforms = ['ios', 'macos', 'android', 'windows', 'chromeos', 'linux'] as const;
 
+type Applications = ReadonlyMap<string, Application>;
+
 const maxRules = 10_000;
+/** Each application has tables of its own. */
+const maxAppPlaces = 1_000_000;
 const ruleKeys = [
   'id',
   'action',
+  'apps',
   'destinations',
   'upstream',
   'egress',
   'open',
   'idle',
+  'lifetime',
+  'validFrom',
+  'validUntil',
+  'reportOnly',
   'description',
+  'ticket',
 ] as const;
 
 // Invariant: `egress` never stands on BYPASS, or bypassed traffic would leave from a zone address.
@@ -42,16 +65,26 @@ const actionsTaking = {
   egress: ['TUNNEL', 'PROXY'],
   open: ['TUNNEL', 'BYPASS', 'PROXY'],
   idle: ['TUNNEL', 'BYPASS', 'PROXY'],
+  lifetime: ['TUNNEL', 'BYPASS', 'PROXY'],
 } as const satisfies { readonly [key in (typeof ruleKeys)[number]]?: readonly Action[] };
 
-export function readRuleSets(input: Input): readonly RuleSet[] {
+export function readRuleSets(input: Input, applications: Applications): readonly RuleSet[] {
   const items = readFilledList(input);
   const count = (items ?? []).reduce((sum, { value }) => sum + countRules(value), 0);
   if (count > maxRules) {
     note(input, `${count} rules are too many, expected at most ${maxRules}`);
     return [];
   }
-  const sets = readEach(items, readRuleSet);
+  const sets = readEach(items, (item) => readRuleSet(item, applications));
+  const places = sets.flatMap(({ rules }) =>
+    rules.map(({ apps, destinations }) => (apps?.length ?? 0) * destinations.length),
+  );
+  if (places.reduce((sum, count) => sum + count, 0) > maxAppPlaces) {
+    note(
+      input,
+      `the rules name more than ${maxAppPlaces} pairs of an application and a destination`,
+    );
+  }
   noteRepeated(
     sets.map(({ name, path }) => ({ id: name, input: { ...input, path: [...path, 'name'] } })),
   );
@@ -63,20 +96,21 @@ function countRules(set: unknown): number {
   return isMapping && 'rules' in set && Array.isArray(set.rules) ? set.rules.length : 0;
 }
 
-function readRuleSet(input: Input): RuleSet | null {
+function readRuleSet(input: Input, applications: Applications): RuleSet | null {
   const fields = readFields(
     input,
-    ['name', 'assign', 'defaultAction', 'rules'],
+    ['name', 'mode', 'assign', 'defaultAction', 'rules'],
     ['name', 'defaultAction'],
   );
   if (fields === null) return null;
   const name = readField(fields.name, readLabel);
+  const mode = readField(fields.mode, (field) => readChoice(field, modes)) ?? 'full-device';
   const defaultAction = readField(fields.defaultAction, readDefaultAction);
   const assign = readAssignment(fields.assign ?? { ...input, value: {} });
-  const rules = readEach(readField(fields.rules, readList), readRule);
+  const rules = readEach(readField(fields.rules, readList), (item) => readRule(item, applications));
   noteRepeated(rules.map(({ id, path }) => ({ id, input: { ...input, path: [...path, 'id'] } })));
   if (name === null || defaultAction === null) return null;
-  return { name, assign, defaultAction, rules, path: input.path };
+  return { name, mode, assign, defaultAction, rules, path: input.path };
 }
 
 function readDefaultAction(input: Input): Action | null {
@@ -91,7 +125,7 @@ function readDefaultAction(input: Input): Action | null {
 }
 
 function readAssignment(input: Input): Assignment {
-  const fields = readFields(input, ['posture', 'platforms', 'groups'], []) ?? {};
+  const fields = readFields(input, ['posture', 'platforms', 'groups', 'tags'], []) ?? {};
   const posture =
     readField(fields.posture, (one) => readChoice(one, [...postures, 'any'])) ?? 'healthy';
   return {
@@ -100,26 +134,36 @@ function readAssignment(input: Input): Assignment {
       readEach(readFilledList(list), (item) => readChoice(item, platforms)),
     ),
     groups: readField(fields.groups, (list) => readEach(readFilledList(list), readLabel)),
+    tags: readField(fields.tags, (list) => readEach(readFilledList(list), readLabel)),
   };
 }
 
-function readRule(input: Input): Rule | null {
+function readRule(input: Input, applications: Applications): Rule | null {
   const fields = readFields(input, ruleKeys, ['id', 'action', 'destinations']);
   if (fields === null) return null;
   const id = readField(fields.id, readRuleId);
   const action = readField(fields.action, (field) => readChoice(field, actions));
   const destinations = readField(fields.destinations, readDestinations);
   const rule = {
+    apps: readField(fields.apps, (field) => readApps(field, applications)),
     upstream: readField(fields.upstream, readId),
     egress: readField(fields.egress, readId),
     open: readEach(readField(fields.open, readFilledList), (item) =>
       readWith(item, readAddressRange),
     ),
-    idleMs: readField(fields.idle, (idle) => readWith(idle, readIdle)),
+    idleMs: readField(fields.idle, (idle) => readWith(idle, readDuration)),
+    lifetimeMs: readField(fields.lifetime, (lifetime) => readWith(lifetime, readDuration)),
+    validFromMs: readField(fields.validFrom, (field) => readWith(field, readMoment)),
+    validUntilMs: readField(fields.validUntil, (field) => readWith(field, readMoment)),
+    reportOnly: readField(fields.reportOnly, readFlag) ?? false,
     description: readField(fields.description, readText),
+    ticket: readField(fields.ticket, readLabel),
     path: input.path,
   };
   if (action !== null) noteMisplaced(input, fields, action);
+  if ((rule.validUntilMs ?? Infinity) <= (rule.validFromMs ?? -Infinity)) {
+    note(input, 'the rule is never in force: `validUntil` is not after `validFrom`');
+  }
   if (id === null || action === null || destinations === null) return null;
   return { id, action, destinations, ...rule };
 }
@@ -138,7 +182,7 @@ function noteMisplaced(
   action: Action,
 ): void {
   if (action === 'PROXY' && fields.upstream === undefined) note(input, '`upstream` is missing');
-  for (const key of ['upstream', 'egress', 'open', 'idle'] as const) {
+  for (const key of ['upstream', 'egress', 'open', 'idle', 'lifetime'] as const) {
     const field = fields[key];
     const takers: readonly Action[] = actionsTaking[key];
     if (field !== undefined && !takers.includes(action)) {
@@ -171,7 +215,7 @@ const unitMs = new Map([
 ]);
 
 /** At most seven days: a timer of Node's ends at once when set to more than 24.8 days. */
-function readIdle(text: string): Reading<number> {
+function readDuration(text: string): Reading<number> {
   const [, number, unit] = /^([1-9]\d{0,8})(ms|[smhd])$/.exec(text) ?? [];
   const ms = Number(number) * (unitMs.get(unit ?? '') ?? Number.NaN);
   return ms >= 1_000 && ms <= 7 * 86_400_000

@@ -13,21 +13,38 @@ import {
   readFilledList,
   readId,
   readLabel,
+  readText,
   readWith,
 } from './input.ts';
+import { readMoment } from './moment.ts';
+import { readApplications } from './parse-applications.ts';
 import { actions, platforms, postures, readRuleSets } from './parse-rules.ts';
 import { quoted, type Reading, readAs, unreadable } from './reading.ts';
 import type { ExactTest, Issue, Parsed, RuleFile, RuleTest, Target } from './rule.ts';
 
-const testKeys = ['name', 'posture', 'platform', 'groups', 'accept', 'deny', 'exact'] as const;
+const testKeys = [
+  'name',
+  'posture',
+  'platform',
+  'groups',
+  'tags',
+  'app',
+  'at',
+  'accept',
+  'deny',
+  'exact',
+] as const;
 
 export function parseRuleFile(value: unknown): Parsed<RuleFile> {
   const issues: Issue[] = [];
   const input: Input = { value, path: [], issues };
-  const fields = readFields(input, ['ruleSets', 'tests'], ['ruleSets']);
-  const sets = readField(fields?.ruleSets, readRuleSets) ?? [];
+  const fields = readFields(input, ['applications', 'ruleSets', 'tests'], ['ruleSets']);
+  const applications = readField(fields?.applications, readApplications) ?? [];
+  const byName = new Map(applications.map((one) => [one.name, one]));
+  const sets = readField(fields?.ruleSets, (field) => readRuleSets(field, byName)) ?? [];
   const tests = readEach(readField(fields?.tests, readFilledList), readTest);
-  return issues.length === 0 ? { ok: true, value: { sets, tests } } : { ok: false, issues };
+  if (issues.length > 0) return { ok: false, issues };
+  return { ok: true, value: { applications, sets, tests } };
 }
 
 /** `host:port`, `192.0.2.1:443` or `[2001:db8::1]:443`, the port written out. */
@@ -58,6 +75,9 @@ function readTest(input: Input): RuleTest | null {
     posture: readField(fields.posture, (field) => readChoice(field, postures)) ?? 'healthy',
     platform: readField(fields.platform, (field) => readChoice(field, platforms)),
     groups: readEach(readField(fields.groups, readFilledList), readLabel),
+    tags: readEach(readField(fields.tags, readFilledList), readLabel),
+    app: readField(fields.app, readText),
+    atMs: readField(fields.at, (field) => readWith(field, readMoment)),
     accept: readEach(readField(accept, readFilledList), readTarget),
     deny: readEach(readField(deny, readFilledList), readTarget),
     exact: readEach(readField(exact, readFilledList), readExact),

@@ -1,4 +1,4 @@
-// Owns the data of device traffic rules: rule sets, rules, destinations, targets, and the tests a rule file carries.
+// Owns the data of device traffic rules: applications, rule sets, rules, destinations, targets, and the tests of a file.
 
 import type { Address, AddressRange } from './address.ts';
 
@@ -30,6 +30,13 @@ export interface Target {
   readonly port: number;
 }
 
+/** What else a rule may ask of a connection. */
+export interface Circumstances {
+  /** What its application is called, by something that is believed; null is unknown. */
+  readonly app: string | null;
+  readonly now: number;
+}
+
 export interface PortRange {
   readonly first: number;
   readonly last: number;
@@ -52,9 +59,22 @@ export type Destination = Place & {
   readonly text: string;
 };
 
+/** A program on devices, under every name something may know it by; at least one is set. */
+export interface Application {
+  readonly name: string;
+  readonly bundleId: string | null;
+  readonly packageName: string | null;
+  /** Of the executable, as Windows writes it; upper and lower case are the same. */
+  readonly path: string | null;
+  /** Subject of the certificate it is signed with. */
+  readonly publisher: string | null;
+}
+
 export interface Rule {
   readonly id: string;
   readonly action: Action;
+  /** Null is every application, an unknown one too. */
+  readonly apps: readonly Application[] | null;
   readonly destinations: readonly Destination[];
   /** Name of the upstream proxy; PROXY only. */
   readonly upstream: string | null;
@@ -63,7 +83,15 @@ export interface Rule {
   /** Special-purpose addresses (loopback, private, ...) this rule may reach. */
   readonly open: readonly AddressRange[];
   readonly idleMs: number | null;
+  readonly lifetimeMs: number | null;
+  /** In force from this moment on, and until just before that one; null is always. */
+  readonly validFromMs: number | null;
+  readonly validUntilMs: number | null;
+  /** Decides nothing: what it would have done is only told. */
+  readonly reportOnly: boolean;
   readonly description: string | null;
+  /** Where the rule was asked for. */
+  readonly ticket: string | null;
   readonly path: Path;
 }
 
@@ -72,10 +100,16 @@ export interface Assignment {
   readonly posture: readonly Posture[];
   readonly platforms: readonly string[] | null;
   readonly groups: readonly string[] | null;
+  readonly tags: readonly string[] | null;
 }
+
+/** Whether devices send all they have to say through the profile, or only the traffic of some applications. It
+ *  shapes profiles; the rules themselves read the same in both. */
+export type Mode = 'full-device' | 'per-app';
 
 export interface RuleSet {
   readonly name: string;
+  readonly mode: Mode;
   readonly assign: Assignment;
   readonly defaultAction: Action;
   readonly rules: readonly Rule[];
@@ -96,6 +130,11 @@ export interface RuleTest {
   readonly posture: Posture;
   readonly platform: string | null;
   readonly groups: readonly string[];
+  readonly tags: readonly string[];
+  /** What the connection's application is called, by any of its names; null is unknown. */
+  readonly app: string | null;
+  /** The moment of the test; null is the moment it is run. */
+  readonly atMs: number | null;
   /** Must be TUNNEL or PROXY. */
   readonly accept: readonly Target[];
   /** Must be anything else. */
@@ -105,6 +144,7 @@ export interface RuleTest {
 }
 
 export interface RuleFile {
+  readonly applications: readonly Application[];
   readonly sets: readonly RuleSet[];
   readonly tests: readonly RuleTest[];
 }

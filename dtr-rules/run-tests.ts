@@ -1,7 +1,7 @@
 // Owns running the tests a rule file carries against its compiled rules; needs no network.
 
 import type { CompiledRules, CompiledSet, Match } from './compile.ts';
-import type { Action, ExactTest, Path, RuleFile, RuleTest, Target } from './rule.ts';
+import type { Action, Circumstances, ExactTest, Path, RuleFile, RuleTest, Target } from './rule.ts';
 
 export interface TestFailure {
   readonly test: RuleTest;
@@ -25,12 +25,18 @@ interface Expectation {
   missed(outcome: Outcome): string | null;
 }
 
-export function runRuleTests(file: RuleFile, rules: CompiledRules): readonly TestFailure[] {
+/** `now` is when tests take place that do not say `at`. */
+export function runRuleTests(
+  file: RuleFile,
+  rules: CompiledRules,
+  now: number,
+): readonly TestFailure[] {
   return file.tests.flatMap((test) => {
     const set = rules.assign(test);
+    const given = { app: test.app, now: test.atMs ?? now };
     return expectationsOf(test).flatMap((expectation) => {
       const { target, path } = expectation;
-      const said = judge(expectation, set);
+      const said = judge(expectation, set, given);
       return said === null
         ? []
         : [{ test, target, message: `\`${format(target)}\` ${said}`, path }];
@@ -52,14 +58,18 @@ function expectationsOf(test: RuleTest): readonly Expectation[] {
   ];
 }
 
-function judge(expectation: Expectation, set: CompiledSet | null): string | null {
+function judge(
+  expectation: Expectation,
+  set: CompiledSet | null,
+  given: Circumstances,
+): string | null {
   if (set === null) {
     const missed = expectation.missed({ set: null, action: null, rule: null });
     return missed === null
       ? null
       : `is refused because no rule set is assigned, expected ${missed}`;
   }
-  const match = set.match(expectation.target, null);
+  const match = set.match(expectation.target, null, given);
   if (match.kind === 'unresolved') {
     return 'is decided by an address rule, which needs a resolver: test an address such as `192.0.2.1:443`';
   }

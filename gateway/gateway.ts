@@ -2,32 +2,49 @@
 
 import { compileAddressTable } from '../dtr-rules/address.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Metrics } from '../runtime/metrics.ts';
+import type { GaugeRow, Metrics } from '../runtime/metrics.ts';
+import type { ListenAddress } from '../runtime/schema.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
 import type { Policy } from './decision/policy.ts';
 import type { PostureFacts } from './decision/posture.ts';
 import { rejudge, type Standing } from './decision/rejudge.ts';
 import type { ForwardParts } from './edge/carry.ts';
-import { type Listener, listen } from './edge/listen.ts';
-import { createRateLimiter } from './edge/rate.ts';
-import { reach, upstreamCandidates } from './edge/reach.ts';
+import { createDeviceConnections } from './edge/device-connections.ts';
+import type { EgressState } from './edge/egress-health.ts';
+import { type Elsewhere, nowhere } from './edge/elsewhere.ts';
+import { listen } from './edge/listen.ts';
+import type { Listener } from './edge/listener.ts';
+import { listenForPac } from './edge/pac-listen.ts';
+import { type ByteRates, createPaces } from './edge/pace.ts';
+import { createRateLimiter, type RateLimiter } from './edge/rate.ts';
+import { reach } from './edge/reach.ts';
 import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
 import type { PostureCache } from './posture/cache.ts';
+import { createRuleClock } from './rule-clock.ts';
 import { snapshotOf } from './snapshot.ts';
+import { createWayOut } from './way-out.ts';
 
 export interface GatewayOptions {
   readonly loaded: Loaded;
   readonly posture: PostureCache;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Told at every change of how the egress addresses do. */
+  readonly onEgress: (states: readonly EgressState[]) => void;
+  /** Where other processes count against the same limits. */
+  readonly elsewhere?: Elsewhere;
 }
 
 export interface Gateway {
   readonly port: number;
   /** Of the listener for clients that break on HTTP/2 proxies, if there is one. */
   readonly http1Port: number | null;
+  /** Of the listeners for one application each, in the order of the configuration. */
+  readonly appPorts: readonly number[];
+  /** Of the listener for PAC files, if there is one. */
+  readonly pacPort: number | null;
   readonly tunnels: Tunnels;
   readonly posture: PostureCache;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
@@ -41,73 +58,129 @@ export interface Gateway {
 const closeMs = 500;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { posture, log, metrics } = options;
+  const { posture, log, metrics, elsewhere = nowhere } = options;
   const { config } = options.loaded;
   const now = Date.now;
   const telemetry = createTelemetry(metrics, log);
-  let current = snapshotOf(options.loaded, [], telemetry);
-  const perSecond = config.limits.newTunnelsPerDevice;
-  const rate = createRateLimiter({ perSecond, burst: 2 * perSecond, maxKeys: 100_000, now });
+  const wayOut = createWayOut({ ...options, telemetry });
+  let current = snapshotOf(options.loaded, [], wayOut.watch);
   const limits = () => ({
     maxTunnels: current.config.limits.tunnels,
     maxTunnelsPerDevice: current.config.limits.tunnelsPerDevice,
+    maxTunnelsPerUser: current.config.limits.tunnelsPerUser,
+    lifetimeMs: current.config.limits.lifetime,
   });
-  const tunnels = createTunnels(limits, rate);
+  const limiter = limiterFor(config.limits, elsewhere);
+  const rates = {
+    device: limiter('newTunnelsPerDevice'),
+    user: limiter('newTunnelsPerUser'),
+    all: limiter('newTunnels'),
+    bytes: createPaces({
+      bytesPerSecond: () => byteRates(current.config.limits),
+      now: () => performance.now(),
+      onSlowed: (...how) => telemetry.slowed(...how),
+      elsewhere,
+    }),
+  };
+  const tunnels = createTunnels(limits, rates, elsewhere);
   const parts: ForwardParts = {
     policy: () => current.policy,
     posture,
     resolver: () => current.resolver,
-    upstream: (tunnel) => upstreamCandidates(tunnel, current.reach, current.resolver),
+    unfit: () => wayOut.unfit(),
     tunnels,
+    app: null,
+    connections: createDeviceConnections(() => {
+      const { connectionsPerDevice, tunnelsPerDevice } = current.config.limits;
+      return connectionsPerDevice ?? 2 * tunnelsPerDevice;
+    }, elsewhere.count('connectionsPerDevice')),
     telemetry,
     now,
+    own: () => current.own,
     answer: () => ({ name: current.config.name, help: current.config.help }),
-    reach: (way) => reach(way, current.reach),
+    reach: (way) => reach(way, current.reach, current.resolver),
     readPeer: (socket) => current.readPeer(socket),
     idleMs: () => current.config.limits.idleTunnel,
     firstByteMs: () => current.config.limits.firstByte,
   };
-  const listener = await listen(listenOptions(options.loaded, config.listeners.device), parts);
-  const http1 = await listenHttp1(options.loaded, listener, parts);
-  const listeners = http1 === null ? [listener] : [listener, http1];
+  const opened = await listenAll(options.loaded, parts, elsewhere);
+  const { device, http1, apps, pac } = opened;
+  const listeners = [device, http1, ...apps, pac].filter((one) => one !== null);
   const own = listeners.map(({ port }) => ({ address: null, port }));
-  current = snapshotOf(options.loaded, own, telemetry);
+  current = snapshotOf(options.loaded, own, wayOut.watch);
 
-  watchPosture({ posture, tunnels, policy: () => current.policy, now, telemetry, log });
+  const rejudging = { posture, tunnels, policy: () => current.policy, now };
+  watchPosture({ ...rejudging, telemetry, log });
+  const rejudgeEverything = (): void =>
+    void rejudgeAll(rejudging).catch((error: unknown) =>
+      log.error({ err: error }, 'judging open tunnels anew failed'),
+    );
+  const ruleClock = createRuleClock({
+    next: (moment) => current.policy.rules.nextChange(moment),
+    changed: rejudgeEverything,
+    now,
+  });
   metrics.gauge('zonegate_tunnels_open', 'Tunnels open now.', () => tunnels.count());
+  metrics.gaugeOf(
+    'zonegate_egress_tunnels_open',
+    'Tunnels open now by the address they leave from; towards one destination each takes a port of it.',
+    { labels: ['address'], join: 'sum' },
+    () => countBySource(tunnels, current.policy),
+  );
   let { loaded: inForce } = options;
 
   return {
-    port: listener.port,
+    port: device.port,
     http1Port: http1?.port ?? null,
+    appPorts: apps.map(({ port }) => port),
+    pacPort: pac?.port ?? null,
     tunnels,
     posture,
     protect(port) {
       own.push({ address: null, port });
-      current = snapshotOf(inForce, own, telemetry);
+      current = snapshotOf(inForce, own, wayOut.watch);
     },
     replace(loaded) {
       // What the old resolver is still being asked it may answer: a reload refuses nobody (design 5.6).
-      current = snapshotOf(loaded, own, telemetry);
+      current = snapshotOf(loaded, own, wayOut.watch);
       inForce = loaded;
+      wayOut.use(loaded);
       for (const one of listeners) one.setTls(loaded.tls);
-      const cut = rejudgeAll({ posture, tunnels, policy: () => current.policy, now });
-      cut.catch((error: unknown) => log.error({ err: error }, 'judging open tunnels anew failed'));
+      ruleClock.restart();
+      rejudgeEverything();
     },
     async drain(signal) {
       for (const one of listeners) one.stop();
       await tunnels.drain(signal);
     },
     async close() {
+      ruleClock.close();
       for (const one of listeners) await one.close();
       // Sockets tell a moment later that they are closed: how tunnels ended belongs into the log.
       await tunnels.drain(AbortSignal.timeout(closeMs));
       current.resolver.close();
+      wayOut.close();
     },
   };
 }
 
-function listenOptions({ config, tls }: Loaded, at: GatewayConfig['listeners']['device']) {
+/** Twice the rate at once, after a quiet time. */
+function limiterFor(limits: GatewayConfig['limits'], elsewhere: Elsewhere) {
+  return (name: 'newTunnels' | 'newTunnelsPerDevice' | 'newTunnelsPerUser'): RateLimiter | null => {
+    const perSecond = limits[name];
+    if (perSecond === null) return null;
+    const burst = 2 * perSecond;
+    const shared = elsewhere.rate(name, () => burst);
+    return createRateLimiter({ perSecond, burst, maxKeys: 100_000, now: Date.now, shared });
+  };
+}
+
+function byteRates(limits: GatewayConfig['limits']): ByteRates {
+  const { bytesPerSecondPerDevice: device, bytesPerSecondPerUser: user, bytesPerSecond } = limits;
+  return { device, user, all: bytesPerSecond };
+}
+
+function listenOptions({ config, tls }: Loaded, at: ListenAddress) {
   const { handshake, head, idleConnection, unauthenticated, unauthenticatedPerSource } =
     config.limits;
   return {
@@ -122,7 +195,6 @@ function listenOptions({ config, tls }: Loaded, at: GatewayConfig['listeners']['
     connectionsPerSource: config.limits.connectionsPerSource,
     handshakesPerCertificate: config.limits.handshakesPerCertificate,
     proxyProtocol: proxyProtocolOf(config),
-    h2: true,
     streamsPerConnection: config.limits.streamsPerConnection,
   };
 }
@@ -133,18 +205,41 @@ function proxyProtocolOf({ listeners: { proxyProtocol } }: GatewayConfig) {
   return { peers: compileAddressTable(peers.map((range) => ({ range, value: true }))), timeoutMs };
 }
 
-/** The second listener, when there is to be one; with the first it stands or falls. */
-async function listenHttp1(
+interface Opened {
+  readonly device: Listener;
+  readonly http1: Listener | null;
+  readonly apps: readonly Listener[];
+  readonly pac: Listener | null;
+}
+
+/** They stand or fall together. */
+async function listenAll(
   loaded: Loaded,
-  first: Listener,
   parts: ForwardParts,
-): Promise<Listener | null> {
-  const at = loaded.config.listeners.deviceHttp1;
-  if (at === null) return null;
+  elsewhere: Elsewhere,
+): Promise<Opened> {
+  const { device, deviceHttp1, apps, pac } = loaded.config.listeners;
+  const opened: Listener[] = [];
+  const optionsFor = (at: ListenAddress) => {
+    // Every process has the same listeners, in this order, and each its own rates.
+    const nth = opened.length;
+    const sharedRate: Elsewhere['rate'] = (name, burst) => elsewhere.rate(`${nth} ${name}`, burst);
+    return { ...listenOptions(loaded, at), sharedRate };
+  };
+  const open = async (at: ListenAddress, { h2 = true, app = null as string | null } = {}) => {
+    const listener = await listen({ ...optionsFor(at), h2 }, { ...parts, app });
+    opened.push(listener);
+    return listener;
+  };
   try {
-    return await listen({ ...listenOptions(loaded, at), h2: false }, parts);
+    const first = await open(device);
+    const http1 = deviceHttp1 === null ? null : await open(deviceHttp1, { h2: false });
+    const own: Listener[] = [];
+    for (const { listen: at, app } of apps) own.push(await open(at, { app }));
+    const files = pac === null ? null : await listenForPac(optionsFor(pac), parts);
+    return { device: first, http1, apps: own, pac: files };
   } catch (error) {
-    await first.close();
+    for (const one of opened) await one.close();
     throw error;
   }
 }
@@ -187,4 +282,16 @@ async function rejudgeAll(wiring: Rejudging): Promise<void> {
 
 function judgeWith({ policy, now }: Rejudging, facts: PostureFacts) {
   return (standing: Standing) => rejudge(standing, facts, policy(), now());
+}
+
+function countBySource(tunnels: Tunnels, { egress }: Policy): readonly GaugeRow[] {
+  const counts = new Map<string, number>();
+  for (const { addresses } of egress.pools.values()) {
+    for (const { text } of addresses) counts.set(text, 0);
+  }
+  for (const { standing } of tunnels.list()) {
+    const { text } = standing.source;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([address, value]) => ({ labels: { address }, value }));
 }

@@ -63,10 +63,10 @@ export function createInForce(options: InForceOptions): InForce {
   };
 }
 
-/** What will stop working by itself, said while there is time. */
+/** What does not work as it reads, or will stop working by itself: said while there is time. */
 function warn({ warnings }: Loaded, log: Log): void {
   for (const warning of warnings) {
-    log.warn({ 'event.name': 'zonegate.expiry' }, formatIssue(warning));
+    log.warn({ 'event.name': 'zonegate.warning' }, formatIssue(warning));
   }
 }
 
@@ -75,6 +75,8 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
   const once = (config: GatewayConfig): Record<string, unknown> => ({
     'listeners.device': config.listeners.device,
     'listeners.deviceHttp1': config.listeners.deviceHttp1,
+    'listeners.pac': config.listeners.pac,
+    'listeners.apps': config.listeners.apps,
     'listeners.proxyProtocol': config.listeners.proxyProtocol,
     'posture.source': config.posture.source,
     'posture.webhook': config.posture.webhook,
@@ -88,7 +90,9 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
     'limits.drain': config.limits.drain,
     'limits.connectionsPerSource': config.limits.connectionsPerSource,
     'limits.handshakesPerCertificate': config.limits.handshakesPerCertificate,
+    'limits.newTunnels': config.limits.newTunnels,
     'limits.newTunnelsPerDevice': config.limits.newTunnelsPerDevice,
+    'limits.newTunnelsPerUser': config.limits.newTunnelsPerUser,
     'limits.streamsPerConnection': config.limits.streamsPerConnection,
     'limits.unauthenticated': config.limits.unauthenticated,
     'limits.unauthenticatedPerSource': config.limits.unauthenticatedPerSource,

@@ -41,7 +41,11 @@ export function createPostureService(options: PostureServiceOptions): PostureSer
   return {
     cache,
     webhooks: (app) => webhook?.mount(app),
-    update: (next) => source.update(next),
+    update(next) {
+      source.update(next);
+      // What an inventory says changes with its file only; the reports of a UEM are as good as before.
+      if (loaded.config.posture.source.kind === 'inventory') cache.outdate();
+    },
     async close() {
       webhook?.close();
       cache.close();
@@ -50,8 +54,8 @@ export function createPostureService(options: PostureServiceOptions): PostureSer
   };
 }
 
-function cacheOver(source: PostureSource, posture: GatewayConfig['posture']): PostureCache {
-  const keptMs = keptFor(posture);
+export function cacheOver(source: PostureSource, posture: GatewayConfig['posture']): PostureCache {
+  const keptMs = posture.maxReportAge;
   return createPostureCache({
     source,
     // Asked again a little before the decision calls it stale, so that a slow connect is no refusal.
@@ -62,27 +66,6 @@ function cacheOver(source: PostureSource, posture: GatewayConfig['posture']): Po
     recheckMs: posture.recheck,
     now: Date.now,
   });
-}
-
-/** The cache of a worker, over a source that asks the primary's cache. */
-export function relayedCache(source: PostureSource, { posture }: GatewayConfig): PostureCache {
-  // What comes from the primary may be 0.8 of its life old already: both together stay below 1.
-  const keptMs = keptFor(posture) * 0.1;
-  return createPostureCache({
-    source,
-    maxAgeMs: keptMs,
-    negativeMs: keptMs,
-    maxDevices: posture.maxDevices,
-    // The primary's own time runs first, so that its answer to a silent UEM still arrives.
-    deadlineMs: posture.timeout + 1000,
-    recheckMs: posture.recheck,
-    now: Date.now,
-  });
-}
-
-/** An inventory is in memory as it is: kept a second time it would only delay what a reload brings. */
-function keptFor({ source, maxReportAge }: GatewayConfig['posture']): number {
-  return source.kind === 'inventory' ? 0 : maxReportAge;
 }
 
 function webhookFor(

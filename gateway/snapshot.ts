@@ -9,9 +9,14 @@ import { type DnsServer, type GatewayConfig, readDnsServer } from './config/conf
 import type { Loaded } from './config/load.ts';
 import type { PeerFacts } from './decision/identity.ts';
 import type { OwnEndpoint, Policy } from './decision/policy.ts';
+import type { DialWatch } from './edge/dial.ts';
+import { createFamilyMemory, type FamilyMemory } from './edge/family-memory.ts';
+import type { OwnSettings } from './edge/own.ts';
+import { createOwnFiles } from './edge/own-files.ts';
 import { peerReader } from './edge/peer.ts';
 import type { ReachOptions } from './edge/reach.ts';
 import { createResolver, type LookupWatch, type Resolver } from './edge/resolve.ts';
+import { createUpstreamRests, type UpstreamRests } from './edge/upstream-rests.ts';
 
 export interface Snapshot {
   readonly config: GatewayConfig;
@@ -19,12 +24,22 @@ export interface Snapshot {
   readonly resolver: Resolver;
   readonly reach: ReachOptions;
   readonly readPeer: (socket: TLSSocket) => PeerFacts;
+  /** What devices are served of the rules; null where the configuration has no `profiles`. */
+  readonly own: OwnSettings | null;
+}
+
+/** What lives longer than a snapshot: it has to know what happened under the one before. */
+export interface SnapshotWatch {
+  readonly lookups: LookupWatch;
+  readonly dials: DialWatch;
+  readonly rests: UpstreamRests;
+  readonly families: FamilyMemory;
 }
 
 export function snapshotOf(
   loaded: Loaded,
   own: readonly OwnEndpoint[],
-  watch: (LookupWatch & { portBusy(): void }) | null = null,
+  watch: SnapshotWatch | null = null,
 ): Snapshot {
   const { config } = loaded;
   const guard = {
@@ -53,28 +68,33 @@ export function snapshotOf(
       enough: usableFamilies(config.egress),
       // Setting the clock must not make answers live longer.
       now: () => performance.now(),
-      watch,
+      watch: watch?.lookups ?? null,
     }),
     readPeer: peerReader({
       authorities: loaded.tls.authorities.map((pem) => new X509Certificate(pem)),
       maxPeers: 10_000,
       now: Date.now,
     }),
+    own: ownOf(config),
     reach: {
-      upstreams: new Map(
-        Object.entries(config.upstreams).map(([name, { host, port, username, password }]) => {
-          const credentials = `${username ?? ''}:${password ?? ''}`;
-          const authorization =
-            username === null ? null : `Basic ${Buffer.from(credentials).toString('base64')}`;
-          return [name, { host, port, authorization }];
-        }),
-      ),
+      upstreams: loaded.upstreams,
       dialTimeoutMs: config.limits.dial,
       attemptDelayMs: 250,
-      ...(watch && { onBusyPort: () => watch.portBusy() }),
+      rests: watch?.rests ?? unwatched,
+      families: watch?.families ?? createFamilyMemory(() => performance.now()),
+      watch: watch?.dials ?? null,
     },
   };
 }
+
+function ownOf({ profiles }: GatewayConfig): OwnSettings | null {
+  if (profiles === null) return null;
+  const { gateway, failMode, pacSecret } = profiles;
+  return { files: createOwnFiles(gateway, failMode), pacSecret };
+}
+
+// Without anybody to carry connections for nobody fails.
+const unwatched = createUpstreamRests({ now: () => 0, onChange: () => undefined });
 
 /** Every address of this machine: whatever its name, it is reached through itself. */
 function localRanges(): readonly AddressRange[] {

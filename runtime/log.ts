@@ -1,99 +1,93 @@
 // The log: one event is one line of JSON, without secrets and without raw control characters.
 import pino from 'pino';
 import { createLineCleaner } from './log-line.ts';
+import { type LogOutput, openLogOutput } from './log-output.ts';
+import { createLogTime } from './log-time.ts';
+import type { Metrics } from './metrics.ts';
 
 export type Log = pino.Logger;
 
 export interface LogOptions {
   readonly level: string;
   readonly secrets: readonly string[];
+  readonly fields?: Readonly<Record<string, unknown>>; // in every line
   readonly file?: string; // instead of stdout
   readonly stream?: { write(line: string): void }; // instead of both
 }
 
-const secretsBy = new WeakMap<object, Set<string>>();
-const outputBy = new WeakMap<object, ReturnType<typeof openOutput>>();
+interface Cleaner {
+  readonly secrets: Set<string>;
+  readonly clean: (line: string) => string;
+  readonly time: () => string;
+}
+
+const cleanerBy = new WeakMap<object, Cleaner>();
 
 export function createLog(options: LogOptions): Log {
   const secrets = new Set(options.secrets);
   const clean = createLineCleaner(secrets);
-  const output = options.stream === undefined ? openOutput(options.file ?? 1) : null;
+  const recovered = (lines: number): void => {
+    const fields = { 'event.name': 'zonegate.log', 'zonegate.log.lost': lines };
+    log.warn(fields, 'log lines were lost');
+  };
+  const stream = options.stream ?? openLogOutput({ dest: options.file ?? 1, recovered });
+  const time = createLogTime();
   const settings: pino.LoggerOptions = {
     level: options.level,
-    base: { service: 'zonegate' },
-    timestamp: pino.stdTimeFunctions.isoTime,
+    base: { service: 'zonegate', ...options.fields },
+    timestamp: time,
     formatters: { level: (label) => ({ level: label }) },
-    hooks: {
-      streamWrite(line) {
-        const cleaned = clean(line);
-        output?.comes(cleaned);
-        return cleaned;
-      },
-    },
+    hooks: { streamWrite: clean },
   };
-  const log = pino(settings, options.stream ?? output?.destination);
-  secretsBy.set(streamOf(log), secrets);
-  if (output !== null) outputBy.set(streamOf(log), output);
+  const log = pino(settings, stream);
+  cleanerBy.set(streamOf(log), { secrets, clean, time });
   return log;
 }
 
 // A reload brings new secrets; the old ones stay secret. Holds for the children of the log too.
 export function hideSecrets(log: Log, secrets: readonly string[]): void {
-  const known = secretsBy.get(streamOf(log));
+  const known = cleanerBy.get(streamOf(log))?.secrets;
   for (const secret of secrets) known?.add(secret);
 }
 
-// A write for every line costs a busy gateway 4 % of its CPU time. A line after a pause leaves
-// at once, those that follow it closely leave together: a page of them, or what there is after 5 ms.
-const PAGE_BYTES = 4096;
-const TOGETHER_MS = 5;
-
-function openOutput(dest: string | number) {
-  // Asynchronous: a slow reader of our output must not hold up tunnels. Pino writes the rest at exit.
-  const destination = pino.destination({ dest, sync: false, minLength: PAGE_BYTES });
-  let unwritten = 0;
-  let isBroken = false;
-  let next: NodeJS.Timeout | null = null;
-  destination.on('write', (bytes: number) => {
-    // An empty write tells that nothing was left.
-    unwritten = bytes === 0 ? 0 : unwritten - bytes;
-  });
-  // Nobody reads any more: pino forgets what comes. Anything else is a fault, as it would be without us.
-  destination.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    isBroken = true;
-  });
-  // Goes on until all is written: what comes during a slow write is not flushed by it.
-  const leave = (): void => {
-    next = null;
-    if (unwritten <= 0 || isBroken) return;
-    destination.flush();
-    next = setTimeout(leave, TOGETHER_MS).unref();
-  };
-  const comes = (line: string): void => {
-    unwritten += Buffer.byteLength(line);
-    if (next !== null || isBroken) return;
-    next = setTimeout(leave, TOGETHER_MS).unref();
-    queueMicrotask(() => destination.flush());
-  };
-  return { destination, comes };
+// The same line as `log.info(fields, msg)` makes, in one go: pino writes field by field. For
+// what is logged for every request; errors and other values that need a serializer go the usual way.
+export function inform(
+  log: Log,
+  fields: Readonly<Record<string, unknown>> & { readonly msg: string },
+): void {
+  if (!log.isLevelEnabled('info')) return;
+  const { [pino.symbols.chindingsSym]: bindings } = log as unknown as Record<symbol, string>;
+  const stream = streamOf(log) as { write(line: string): void };
+  const cleaner = cleanerBy.get(stream);
+  if (cleaner === undefined) {
+    log.info(fields);
+    return;
+  }
+  const rest = JSON.stringify(fields).slice(1);
+  stream.write(cleaner.clean(`{"level":"info"${cleaner.time()}${bindings},${rest}\n`));
 }
 
 // A line that another process has made, as it is: it has been cleaned there.
 export function passOn(log: Log, line: string): void {
   const stream = streamOf(log);
-  outputBy.get(stream)?.comes(line);
-  if (isWritable(stream)) stream.write(line);
-}
-
-function isWritable(stream: object): stream is { write(line: string): unknown } {
-  return 'write' in stream;
+  if ('write' in stream && typeof stream.write === 'function') stream.write(line);
 }
 
 // After a log file was moved away, goes on in a new one of its name; stdout needs nothing.
 export function reopenLog(log: Log): void {
   const stream = streamOf(log);
-  if (isLogFile(stream)) stream.reopen();
+  if (isOutput(stream)) stream.reopen();
+}
+
+// Counts the lines that could not be written: no space, nobody who reads.
+export function countLostLines(log: Log, metrics: Pick<Metrics, 'counter'>): void {
+  const lost = metrics.counter(
+    'zonegate_log_lines_lost_total',
+    'Log lines that could not be written: no space, or nobody who reads them.',
+  );
+  const stream = streamOf(log);
+  if (isOutput(stream)) stream.onLost((lines) => lost.inc(lines));
 }
 
 function streamOf(log: Log): object {
@@ -101,6 +95,6 @@ function streamOf(log: Log): object {
   return stream ?? log;
 }
 
-function isLogFile(stream: object): stream is { readonly file: string; reopen(): void } {
-  return 'file' in stream && stream.file !== null && 'reopen' in stream;
+function isOutput(stream: object): stream is LogOutput {
+  return 'reopen' in stream;
 }

@@ -10,6 +10,10 @@ export interface Gauge {
   inc(): void;
   dec(): void;
 }
+export interface GaugeRow {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 export interface Histogram {
   observe(value: number): void;
 }
@@ -37,6 +41,18 @@ export interface Metrics {
     label: string,
     values: readonly L[],
   ): Record<L, Gauge>;
+  // Labels out of the configuration: what is there is read anew for every page.
+  gaugeOf(
+    name: string,
+    help: string,
+    how: { readonly labels: readonly string[]; readonly join: 'sum' | 'min' },
+    read: () => readonly GaugeRow[],
+  ): void;
+  counterOf(
+    name: string,
+    help: string,
+    labels: readonly string[],
+  ): (values: Readonly<Record<string, string>>) => Counter;
   histogram(name: string, help: string, buckets: readonly number[]): Histogram;
 }
 
@@ -80,6 +96,23 @@ export function createMetrics(): Metrics {
     gaugeBy(name, help, label, values) {
       const gauge = new prom.Gauge({ name, help, labelNames: [label], registers });
       return byValue(values, (value) => started(gauge.labels(value)));
+    },
+    gaugeOf(name, help, { labels, join }, read) {
+      const gauge: prom.Gauge = new prom.Gauge({
+        name,
+        help,
+        labelNames: [...labels],
+        aggregator: join,
+        registers,
+        collect() {
+          gauge.reset();
+          for (const row of read()) gauge.set(row.labels, row.value);
+        },
+      });
+    },
+    counterOf(name, help, labels) {
+      const counter = new prom.Counter({ name, help, labelNames: [...labels], registers });
+      return (values) => counter.labels(values);
     },
     histogram: (name, help, buckets) =>
       new prom.Histogram({ name, help, buckets: [...buckets], registers }),

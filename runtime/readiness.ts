@@ -1,7 +1,8 @@
 // Whether this process may take traffic, as named checks that each say why not.
 
 export interface Readiness {
-  set(check: string, state: 'ok' | (string & {})): void; // anything but 'ok' is the sentence saying why not
+  // 'ok', or `ok: ` and what is not as it should be all the same; anything else is the sentence saying why not.
+  set(check: string, state: 'ok' | (string & {})): void;
   report(): ReadinessReport;
 }
 
@@ -18,8 +19,12 @@ export function createReadiness(): Readiness {
     },
     report() {
       // Nothing reported yet is not ready: a process that has just begun has proved nothing.
-      const ready = checks.size > 0 && [...checks.values()].every((state) => state === 'ok');
+      const ready = checks.size > 0 && [...checks.values()].every(isOk);
       return { ready, checks: Object.fromEntries(checks) };
     },
   };
+}
+
+function isOk(state: string): boolean {
+  return state === 'ok' || state.startsWith('ok: ');
 }

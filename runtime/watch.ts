@@ -1,7 +1,7 @@
 // Tells when one of some files has new content, however it got there: written, replaced, or linked anew.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 
 export interface FileWatch {
   close(): void;
@@ -17,11 +17,12 @@ export function watchFiles(
   const paths = files.map((file) => resolve(file));
   const hashes = new Map<string, string>();
   const watchers = new Map<string, FSWatcher>();
+  const names = new Set<string>();
   let timer: NodeJS.Timeout | null = null;
 
   const check = () => {
     timer = null;
-    watchFolders(paths, watchers, schedule);
+    watchFolders(paths, { watchers, names }, schedule);
     if (hasNewContent(paths, hashes)) onChange();
   };
   // Later events do not put it off: a folder that never rests would never be read.
@@ -29,7 +30,7 @@ export function watchFiles(
     timer ??= setTimeout(check, options.debounceMs);
   };
 
-  watchFolders(paths, watchers, schedule);
+  watchFolders(paths, { watchers, names }, schedule);
   hasNewContent(paths, hashes);
   return {
     close() {
@@ -40,13 +41,21 @@ export function watchFiles(
   };
 }
 
+interface Watched {
+  readonly watchers: Map<string, FSWatcher>; // by folder
+  readonly names: Set<string>; // of the files, and of what they link to
+}
+
 // Brings the watches in line with where the files are now: their own folders, and those they link into.
 function watchFolders(
   paths: readonly string[],
-  watchers: Map<string, FSWatcher>,
+  { watchers, names }: Watched,
   onEvent: () => void,
 ): void {
-  const folders = new Set(paths.flatMap((path) => [dirname(path), realFolder(path)]));
+  const places = paths.flatMap((path) => [path, realPath(path)]);
+  const folders = new Set(places.map(dirname));
+  names.clear();
+  for (const place of places) names.add(basename(place));
   for (const [folder, watcher] of watchers) {
     if (folders.has(folder)) continue;
     watcher.close();
@@ -54,7 +63,7 @@ function watchFolders(
   }
   for (const folder of folders) {
     if (watchers.has(folder)) continue;
-    const watcher = openWatcher(folder, onEvent);
+    const watcher = openWatcher(folder, names, onEvent);
     if (watcher === null) continue;
     watchers.set(folder, watcher);
     watcher.on('error', () => {
@@ -65,19 +74,35 @@ function watchFolders(
   }
 }
 
-function openWatcher(folder: string, onEvent: () => void): FSWatcher | null {
+function openWatcher(
+  folder: string,
+  names: ReadonlySet<string>,
+  onEvent: () => void,
+): FSWatcher | null {
   try {
-    return watch(folder, onEvent);
+    return watch(folder, (event, name) => {
+      if (isNews(event, name, names)) onEvent();
+    });
   } catch {
     return null; // not there at the moment; tried again at the next event
   }
 }
 
-function realFolder(path: string): string {
+// A log written beside the files must not have them read again and again; a name that comes or goes may be a
+// link on the way to one of them.
+export function isNews(
+  event: 'rename' | 'change',
+  name: string | null,
+  names: ReadonlySet<string>,
+): boolean {
+  return event === 'rename' || name === null || names.has(name);
+}
+
+function realPath(path: string): string {
   try {
-    return dirname(realpathSync(path));
+    return realpathSync(path);
   } catch {
-    return dirname(path);
+    return path;
   }
 }
 

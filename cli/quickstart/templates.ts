@@ -30,6 +30,7 @@ help: https://help.example.com/tunnel     # where a refused person finds help
 listeners:
   device: 127.0.0.1:${ports.device}               # devices connect here, with their certificate
   # deviceHttp1: 127.0.0.1:${ports.device + 1}        # for clients that break on HTTP/2 proxies (Go, undici)
+  # pac: 127.0.0.1:${ports.device + 8}                # PAC files for Chromium; with \`profiles.pacSecret\`
 
 tls:
   certificate: certs/gateway.pem
@@ -66,6 +67,11 @@ egress:
   pools:
     main: [${quickstartEgress}]                    # your fixed public addresses; the zone in the IdP
   # bypass: [192.0.2.7]                   # a non-zone address for BYPASS traffic that arrives anyway
+
+profiles:                                 # what \`zonegate profile\` makes profiles for devices from
+  gateway: 127.0.0.1:${ports.device}
+  issuer: Zonegate quickstart device CA
+  authority: certs/server-ca.pem          # for devices that do not trust the gateway's certificate yet
 
 dns:
   hosts:                                  # names answered here; all others are asked for in DNS

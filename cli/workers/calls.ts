@@ -2,13 +2,14 @@
 
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
+import type { EgressState } from '../../gateway/edge/egress-health.ts';
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
+import type { Usage } from './elsewhere.ts';
 
 /** The configuration to serve by: read from the file, and only if it is this version of it. */
 export interface Order {
   readonly file: string;
   readonly version: string;
-  /** Every limit is for all workers together. */
   readonly workers: number;
   /** Of TLS session tickets, base64; new ones with every version. */
   readonly ticketKeys: string;
@@ -33,12 +34,16 @@ export interface ListenError {
 /** What a worker answers. */
 export type WorkerCalls = {
   readonly serve: readonly [Order, Outcome];
+  /** Answered by whoever's event loop turns. */
+  readonly alive: readonly [null, null];
   readonly metrics: readonly [null, MetricsSnapshot];
   readonly tunnels: readonly [null, readonly TunnelRow[]];
   /** Takes nothing new; answered when the last tunnel has ended. */
   readonly drain: readonly [null, null];
   readonly protect: readonly [number, null];
   readonly postureChanged: readonly [string, null];
+  /** What the other workers have of limits that hold for all together. */
+  readonly usedElsewhere: readonly [Usage, null];
   readonly close: readonly [null, null];
 };
 
@@ -47,4 +52,6 @@ export type PrimaryCalls = {
   /** The worker listens to its channel: what was sent before would be lost. */
   readonly hello: readonly [null, null];
   readonly facts: readonly [string, PostureFacts];
+  readonly egress: readonly [readonly EgressState[], null];
+  readonly used: readonly [Usage, null];
 };

@@ -4,14 +4,15 @@ import { availableParallelism } from 'node:os';
 import type { Hono } from 'hono';
 import type { Loaded } from '../../gateway/config/load.ts';
 import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
+import { createEgressBoard } from '../../gateway/egress-board.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
 import { createInForce } from '../../gateway/in-force.ts';
 import { createPostureService, type PostureService } from '../../gateway/posture-service.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { Counter, Metrics } from '../../runtime/metrics.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
 import { forkWorker } from './fork.ts';
-import { createWorkers } from './workers.ts';
+import { createWorkers, type WorkerCounters } from './workers.ts';
 
 export interface DeviceSideOptions {
   /** zonegate.yaml, for workers to read. */
@@ -21,7 +22,7 @@ export interface DeviceSideOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  readonly restarts: Counter;
+  readonly counters: WorkerCounters;
 }
 
 /** Carries connections: in one process or in several. */
@@ -53,13 +54,29 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
   const { loaded, log, metrics } = options;
   const posture = createPostureService({ loaded, log, metrics });
   const inForce = createInForce(options);
+  const egress = () => inForce.loaded().policy.egress;
+  const board = createEgressBoard({ egress, log, readiness: options.readiness });
   try {
     const count = options.workers === 'auto' ? availableParallelism() : options.workers;
     const gateway =
-      count > 1 ? null : await createGateway({ loaded, log, metrics, posture: posture.cache });
+      count > 1
+        ? null
+        : await createGateway({
+            loaded,
+            log,
+            metrics,
+            posture: posture.cache,
+            onEgress: (states) => board.report('here', states),
+          });
     const carrier =
       gateway === null
-        ? await createWorkers({ ...options, count, posture: posture.cache, fork: forkWorker })
+        ? await createWorkers({
+            ...options,
+            count,
+            posture: posture.cache,
+            board,
+            fork: forkWorker,
+          })
         : inThisProcess(gateway, metrics);
     return {
       ...carrier,
@@ -67,13 +84,16 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
       webhooks: (app) => posture.webhooks(app),
       routes(app) {
         const policy = () => inForce.loaded().policy;
-        mountApi(app, { policy, tunnels: () => carrier.tunnels() });
+        const faultOf = (address: string) => board.faultOf(address);
+        mountApi(app, { policy, faultOf, tunnels: () => carrier.tunnels() });
       },
       async reload(next) {
         // First: tunnels are judged anew with what it says.
         posture.update(next);
         await carrier.replace(next);
-        return inForce.replaced(next);
+        const needed = inForce.replaced(next);
+        board.refresh();
+        return needed;
       },
       refusedReload: (summary) => inForce.refused(summary),
       close: () => closeBoth(carrier, posture),

@@ -1,9 +1,12 @@
 // One worker as the primary sees it: is it there, and does it serve by the configuration in force?
 
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
+import type { EgressState } from '../../gateway/edge/egress-health.ts';
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
 import type { Order, Outcome, PrimaryCalls, WorkerCalls } from './calls.ts';
+import type { Usage } from './elsewhere.ts';
 import type { WorkerHandle } from './fork.ts';
+import { watchPulse } from './pulse.ts';
 import { createTalk, type Talk } from './talk.ts';
 
 export type SlotState =
@@ -29,6 +32,12 @@ export interface SlotOptions {
   readonly handle: WorkerHandle;
   readonly facts: (deviceId: string) => Promise<PostureFacts>;
   readonly onState: (state: SlotState) => void;
+  readonly onEgress: (states: readonly EgressState[]) => void;
+  readonly onHello: () => void;
+  readonly onUsed: (usage: Usage) => void;
+  /** It is there, and does nothing any more. */
+  readonly onHang: () => void;
+  readonly hangMs: number;
 }
 
 const followMs = 15_000;
@@ -36,21 +45,48 @@ const answerMs = 2000;
 const firstRetryMs = 200;
 const lastRetryMs = 10_000;
 
-export function createSlot({ handle, facts, onState }: SlotOptions): Slot {
+// Of the time after which it hangs.
+const beats = 5;
+// A start is much work, on a busy machine for long.
+const beatsToStart = 30;
+
+export function createSlot(options: SlotOptions): Slot {
+  const { handle, facts, onState, onEgress } = options;
+  let isListening = false;
+  let state: SlotState = { kind: 'starting' };
   const hello = Promise.withResolvers<null>();
   // Who waits for it is told; nobody may be waiting.
   hello.promise.catch(() => undefined);
   const talk = createTalk<WorkerCalls, PrimaryCalls>((message) => handle.send(message), {
     hello() {
       isListening = true;
+      pulse.heard();
       hello.resolve(null);
+      options.onHello();
       return null;
     },
     facts,
+    egress(states) {
+      onEgress(states);
+      return null;
+    },
+    used(usage) {
+      options.onUsed(usage);
+      return null;
+    },
+  });
+  const pulse = watchPulse({
+    everyMs: options.hangMs / beats,
+    misses: () => (state.kind === 'starting' ? beatsToStart : beats),
+    beat() {
+      talk.ask('alive', null, null).then(
+        () => pulse.heard(),
+        () => undefined, // gone, which `onGone` tells
+      );
+    },
+    onStopped: options.onHang,
   });
   handle.onMessage((message) => talk.receive(message));
-  let isListening = false;
-  let state: SlotState = { kind: 'starting' };
   let current: Order | null = null;
   let retry: NodeJS.Timeout | null = null;
   let metrics: MetricsSnapshot | null = null;
@@ -103,6 +139,7 @@ export function createSlot({ handle, facts, onState }: SlotOptions): Slot {
     close() {
       current = null;
       forgetRetry();
+      pulse.close();
       hello.reject(new Error('the worker is gone'));
       talk.close();
     },

@@ -3,13 +3,15 @@
 import cluster from 'node:cluster';
 import type { Loaded } from '../../gateway/config/load.ts';
 import { toRow } from '../../gateway/edge/api.ts';
+import type { Elsewhere } from '../../gateway/edge/elsewhere.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
-import { createRelayedSource } from '../../gateway/posture/relayed.ts';
-import { relayedCache } from '../../gateway/posture-service.ts';
-import { createLog, hideSecrets, type Log } from '../../runtime/log.ts';
+import { createWorkerPosture, type WorkerPosture } from '../../gateway/worker-posture.ts';
+import { countLostLines, createLog, hideSecrets, type Log } from '../../runtime/log.ts';
 import { createMetrics, type Metrics } from '../../runtime/metrics.ts';
 import { loadEverything, secretsOf } from '../load.ts';
 import type { ListenError, Order, Outcome, PrimaryCalls, WorkerCalls } from './calls.ts';
+import { createElsewhere } from './elsewhere.ts';
+import { watchPulse } from './pulse.ts';
 import { shareOf } from './share.ts';
 import { createTalk, type Talk } from './talk.ts';
 
@@ -18,14 +20,19 @@ export interface Channel {
   onMessage(listener: (message: unknown) => void): void;
   /** Ends this process. */
   leave(): void;
+  /** Ends it at once. */
+  die(): void;
 }
 
 /** What runs once the first order could be followed. */
 interface Running {
   readonly log: Log;
   readonly gateway: Gateway;
-  readonly postureChanged: (deviceId: string) => void;
+  readonly posture: WorkerPosture;
 }
+
+const primaryHangMs = 30_000;
+const primaryTurns = 15;
 
 export function runWorker(channel: Channel): void {
   const metrics = createMetrics();
@@ -33,6 +40,17 @@ export function runWorker(channel: Channel): void {
   let running: Running | null = null;
   let last: Promise<unknown> = Promise.resolve();
   let drained: Promise<void> | undefined;
+  let workers = 1;
+  const elsewhere = createElsewhere({
+    workers: () => workers,
+    tell: (usage) => talk.tell('used', usage),
+  });
+  // Connections go on without a primary, but what changes does not reach them any more (threats P01).
+  const primary = watchPulse({
+    everyMs: primaryHangMs / primaryTurns,
+    misses: () => primaryTurns,
+    onStopped: () => channel.die(),
+  });
 
   async function follow(order: Order): Promise<Outcome> {
     const read = await loadEverything(order.file);
@@ -41,13 +59,16 @@ export function runWorker(channel: Channel): void {
     if (loaded?.policy.version !== order.version) {
       return { kind: 'behind', why: 'it finds another configuration than the primary has' };
     }
+    workers = order.workers;
     const share = shareOf(loaded, order);
     if (running === null) {
       const log = workerLog(read.all.common.log.level, secretsOf(read.all));
-      running = await start(share, { talk, log, metrics });
+      countLostLines(log, metrics);
+      running = await start(share, { talk, log, metrics, elsewhere });
       for (const port of order.ports) running.gateway.protect(port);
     }
     hideSecrets(running.log, secretsOf(read.all));
+    running.posture.update(share);
     // The first time too: node:cluster has handed it the ticket keys of the very first worker, however old.
     running.gateway.replace(share);
     const { port, http1Port } = running.gateway;
@@ -69,7 +90,15 @@ export function runWorker(channel: Channel): void {
         last = next;
         return next;
       },
+      alive() {
+        primary.heard();
+        return null;
+      },
       metrics: () => metrics.snapshot(),
+      usedElsewhere(usage) {
+        elsewhere.hear(usage);
+        return null;
+      },
       tunnels: () => running?.gateway.tunnels.list().map(toRow) ?? [],
       async drain() {
         drained = running?.gateway.drain(stop.signal);
@@ -81,7 +110,7 @@ export function runWorker(channel: Channel): void {
         return null;
       },
       postureChanged(deviceId) {
-        running?.postureChanged(deviceId);
+        running?.posture.changed(deviceId);
         return null;
       },
       async close() {
@@ -99,31 +128,35 @@ export function runWorker(channel: Channel): void {
 
 async function start(
   loaded: Loaded,
-  parts: { readonly talk: Talk<PrimaryCalls>; readonly log: Log; readonly metrics: Metrics },
+  parts: {
+    readonly talk: Talk<PrimaryCalls>;
+    readonly log: Log;
+    readonly metrics: Metrics;
+    readonly elsewhere: Elsewhere;
+  },
 ): Promise<Running> {
-  const { talk, log, metrics } = parts;
-  const { config } = loaded;
-  const source = createRelayedSource({
-    name: config.posture.source.kind,
-    ask: (deviceId) => talk.ask('facts', deviceId, config.posture.timeout + 1000),
-  });
-  const posture = relayedCache(source, config);
-  const gateway = await createGateway({ loaded, posture, log, metrics });
-  return {
+  const { talk, log, metrics, elsewhere } = parts;
+  // The primary's own time runs first, so that its answer to a silent UEM still arrives.
+  const deadlineMs = loaded.config.posture.timeout + 1000;
+  const posture = createWorkerPosture({
+    loaded,
     log,
-    gateway,
-    postureChanged(deviceId) {
-      // Devices that never came to this worker have nothing here that could be outdated.
-      if (posture.peek(deviceId) === undefined && !source.isAsking(deviceId)) return;
-      posture.refresh(deviceId).catch((error: unknown) => {
-        log.error({ err: error, 'device.id': deviceId }, 'posture could not be asked again');
-      });
-    },
-  };
+    ask: (deviceId) => talk.ask('facts', deviceId, deadlineMs),
+    deadlineMs,
+  });
+  const gateway = await createGateway({
+    loaded,
+    posture: posture.cache,
+    log,
+    metrics,
+    elsewhere,
+    onEgress: (states) => talk.tell('egress', states),
+  });
+  return { log, gateway, posture };
 }
 
 function workerLog(level: string, secrets: readonly string[]): Log {
-  return createLog({ level, secrets }).child({ 'zonegate.worker': cluster.worker?.id ?? 0 });
+  return createLog({ level, secrets, fields: { 'zonegate.worker': cluster.worker?.id ?? 0 } });
 }
 
 /** A port that is taken, above all: the primary explains it. Anything else fails the same way, by its message. */

@@ -1,8 +1,10 @@
 // Keeps the configured number of workers running and in step, and speaks for all of them.
 
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Loaded } from '../../gateway/config/load.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
+import type { EgressBoard } from '../../gateway/egress-board.ts';
 import type { PostureCache } from '../../gateway/posture/cache.ts';
 import type { Log } from '../../runtime/log.ts';
 import {
@@ -18,6 +20,7 @@ import type { Carrier } from './device-side.ts';
 import type { WorkerHandle } from './fork.ts';
 import { relayLines } from './log-relay.ts';
 import { createSlot, type Slot, type SlotState } from './slot.ts';
+import { createUsageDesk } from './usage.ts';
 
 export interface WorkersOptions {
   readonly count: number;
@@ -28,22 +31,36 @@ export interface WorkersOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  readonly restarts: Counter;
+  readonly counters: WorkerCounters;
+  readonly board: EgressBoard;
   readonly fork: () => WorkerHandle;
+  /** A worker that does nothing for so long is ended. */
+  readonly hangMs?: number;
+}
+
+export interface WorkerCounters {
+  readonly restarts: Counter;
+  readonly hangs: Counter;
 }
 
 const answerMs = 2000;
 const closeMs = 3000;
+/** Longer than a worker is busy with the largest configuration. */
+const defaultHangMs = 10_000;
 
 export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
   const { count, posture, log, metrics } = options;
   const ports: number[] = [];
+  let { tls } = options.loaded;
+  let ticketKeys = newTicketKeys();
   let wanted = orderFor(options.loaded);
   // What workers that are gone had counted.
   let past: Promise<MetricsSnapshot> = Promise.resolve([]);
 
   function orderFor(loaded: Loaded): Order {
-    const ticketKeys = randomBytes(48).toString('base64');
+    // New keys cost the whole fleet a full handshake: other rules are no reason.
+    if (!isDeepStrictEqual(loaded.tls, tls)) ticketKeys = newTicketKeys();
+    ({ tls } = loaded);
     return {
       file: options.file,
       version: loaded.policy.version,
@@ -114,6 +131,11 @@ export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
   }
 }
 
+/** What encrypts TLS session tickets, so that each worker resumes sessions of the others. */
+function newTicketKeys(): string {
+  return randomBytes(48).toString('base64');
+}
+
 interface Crew {
   readonly slots: ReadonlySet<Slot>;
   /** Resolves when all serve. */
@@ -130,7 +152,8 @@ interface Wishes {
 
 /** The workers themselves: started, replaced when they end, stopped. */
 function createCrew(options: WorkersOptions, { order, onGone }: Wishes): Crew {
-  const { count, log, readiness, posture, restarts } = options;
+  const { count, log, readiness, posture, counters, hangMs = defaultHangMs } = options;
+  const usage = createUsageDesk<Slot>(({ talk }, used) => talk.tell('usedElsewhere', used));
   const slots = new Set<Slot>();
   const pauses = new Set<NodeJS.Timeout>();
   let isKept = true;
@@ -149,18 +172,36 @@ function createCrew(options: WorkersOptions, { order, onGone }: Wishes): Crew {
         log.info({ 'event.name': 'zonegate.worker', ...at }, 'worker serves');
       show();
     };
-    const slot = createSlot({ handle, facts: (deviceId) => posture.facts(deviceId), onState });
+    const slot = createSlot({
+      handle,
+      facts: (deviceId) => posture.facts(deviceId),
+      onState,
+      onEgress: (states) => options.board.report(handle.id, states),
+      onHello: () => usage.join(slot),
+      onUsed: (used) => usage.report(slot, used),
+      hangMs,
+      onHang() {
+        log.error(
+          { 'event.name': 'zonegate.worker', ...at },
+          'worker does not answer, it is ended',
+        );
+        counters.hangs.inc();
+        handle.kill();
+      },
+    });
     slots.add(slot);
     if (handle.output !== null) relayLines(handle.output, log);
     handle.onGone((how) => {
       slots.delete(slot);
       slot.close();
+      options.board.forget(handle.id);
+      usage.leave(slot);
       onGone(slot);
       show();
       if (slots.size === 0) allGone?.();
       if (!isKept) return;
       log.error({ 'event.name': 'zonegate.worker', ...at, 'zonegate.end': how }, 'worker ended');
-      restarts.inc();
+      counters.restarts.inc();
       const isOld = Date.now() - startedAt >= settledMs;
       replaceLater(isOld ? 1 : failures + 1);
     });

@@ -17,6 +17,9 @@ import {
   secretText,
   section,
 } from '../../runtime/schema.ts';
+import { appShape } from '../decision/app.ts';
+import { profilesSection } from './profiles.ts';
+import { upstreamsSchema } from './upstreams.ts';
 
 export interface DnsServer {
   readonly address: Address;
@@ -48,6 +51,7 @@ const dnsServer = readAs<DnsServer>(
   'a server by name would have to be looked up itself',
 );
 const count = z.int().min(1).max(1_000_000);
+const byteRate = z.int().min(16_384).max(1_000_000_000_000);
 
 /** Which certificate field holds a value: `{ subject: UID }`, `{ altName: uri, pattern: "urn:udid:*" }`. */
 const field = z.union([
@@ -65,6 +69,20 @@ const field = z.union([
       .regex(/^[^*]*\*$/, 'expected text that ends in one `*`')
       .default('*'),
   }).transform(({ altName, pattern }) => ({ from: 'altName' as const, type: altName, pattern })),
+]);
+
+const appName = readAs('1 to 255 printable characters without outer spaces', (text) =>
+  appShape.test(text) ? text : null,
+);
+
+const appSource = z.union([
+  ...field.options,
+  section({ listener: z.literal(true) }).transform(() => ({ from: 'listener' as const })),
+  section({
+    header: readAs('the name of a header field', (text) =>
+      /^[a-z0-9][a-z0-9-]{0,62}$/i.test(text) ? text.toLowerCase() : null,
+    ),
+  }).transform(({ header }) => ({ from: 'header' as const, name: header })),
 ]);
 
 const workspaceOne = section({
@@ -93,6 +111,8 @@ export const gatewayShape = {
   listeners: section({
     device: listenAddress().prefault(':8443'),
     deviceHttp1: optional(listenAddress()),
+    pac: optional(listenAddress()),
+    apps: z.array(section({ listen: listenAddress(), app: appName })).default([]),
     proxyProtocol: optional(
       section({
         peers: z.array(addressRange).min(1),
@@ -107,7 +127,7 @@ export const gatewayShape = {
     deviceId: field,
     user: optional(field),
     serial: optional(field),
-    app: optional(field),
+    app: optional(appSource),
     allowedFingerprints: optional(z.array(fingerprint)),
     blockedFingerprints: z.array(fingerprint).default([]),
   }),
@@ -128,17 +148,8 @@ export const gatewayShape = {
     pools: z.record(name(), z.array(address).min(1)),
     bypass: optional(z.array(address).min(1)),
   }),
-  upstreams: z
-    .record(
-      name(),
-      section({
-        host: z.union([address.transform(({ text }) => text), hostname]),
-        port: z.int().min(1).max(65_535),
-        username: optional(z.string().min(1)),
-        password: optional(secretText()),
-      }),
-    )
-    .default({}),
+  upstreams: upstreamsSchema,
+  profiles: profilesSection,
   dns: section({
     servers: z.array(dnsServer).max(8).default([]),
     zones: z
@@ -158,13 +169,21 @@ export const gatewayShape = {
   limits: section({
     tunnels: count.default(50_000),
     tunnelsPerDevice: count.default(256),
+    tunnelsPerUser: optional(count),
     unauthenticated: count.default(2000),
     unauthenticatedPerSource: count.default(64),
     connectionsPerSource: count.default(200),
     handshakesPerCertificate: count.default(50),
+    connectionsPerDevice: optional(count),
+    newTunnels: optional(count),
     newTunnelsPerDevice: count.default(500),
+    newTunnelsPerUser: optional(count),
+    bytesPerSecond: optional(byteRate),
+    bytesPerSecondPerDevice: optional(byteRate),
+    bytesPerSecondPerUser: optional(byteRate),
     streamsPerConnection: z.int().min(1).max(256).default(100),
     idleTunnel: durationMs({ minMs: 100 }).prefault('10m'),
+    lifetime: optional(durationMs({ minMs: 1000, maxMs: 604_800_000 })),
     idleConnection: durationMs({ minMs: 100 }).prefault('30s'),
     handshake: durationMs({ minMs: 100 }).prefault('10s'),
     head: durationMs({ minMs: 100 }).prefault('10s'),

@@ -13,12 +13,21 @@ import { keyPairTrouble } from '../../runtime/key-pair.ts';
 import type { Policy } from '../decision/policy.ts';
 import type { Revocation } from '../decision/revocation.ts';
 import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
-import type { TlsMaterial } from '../edge/listen.ts';
+import type { TlsMaterial } from '../edge/listener.ts';
+import type { Upstream } from '../edge/upstream.ts';
 import { type InventoryDevice, parseInventory } from '../posture/inventory.ts';
 import { readBundle } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
 import { type Dated, datedLists, expiring } from './expiring.ts';
-import { checkReferences, egressPolicy, posturePolicy } from './policy-parts.ts';
+import {
+  checkAppSource,
+  checkPacListener,
+  checkReferences,
+  egressPolicy,
+  posturePolicy,
+  warnOfApps,
+} from './policy-parts.ts';
+import { readUpstreams } from './upstreams.ts';
 
 /** Everything a gateway is made of, read at one moment. */
 export interface Loaded {
@@ -29,6 +38,7 @@ export interface Loaded {
   readonly rules: ConfigFile<RuleFile>;
   readonly inventory: readonly InventoryDevice[] | null;
   readonly uemAuthority: string | null;
+  readonly upstreams: ReadonlyMap<string, Upstream>;
   /** What works today and soon will not, or no longer does: nothing that keeps it from being loaded. */
   readonly warnings: readonly PlacedIssue[];
   /** Every file read, absolute: what to watch. */
@@ -55,11 +65,16 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
   const revocation = await readRevocation(config, tls.authorities, reader);
   const inventory = await readInventory(config, reader);
   const uemAuthority = await readUemAuthority(config, reader);
+  const upstreams = await readUpstreams(config.upstreams, (file, path) =>
+    readProxyAuthority(reader, file, path),
+  );
   const rules = await readRules(reader);
   if (rules !== null) {
     for (const issue of checkReferences(rules.config.value, config))
       reader.add(rules.config, issue);
   }
+  for (const issue of checkAppSource(config)) reader.own(issue);
+  for (const issue of checkPacListener(config)) reader.own(issue);
   for (const issue of egressPolicy(config.egress).issues) reader.own(issue);
   if (reader.issues.length > 0 || rules === null || revocation === null) {
     return { ok: false, issues: reader.issues };
@@ -85,8 +100,11 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
     egress: egressPolicy(config.egress).value,
   };
   const { inputs } = reader;
-  const warnings = expiring(reader.dated, now).map(reader.placed);
-  const read = { tls, inventory, uemAuthority, rules: rules.config };
+  const warnings = [
+    ...expiring(reader.dated, now).map(reader.placed),
+    ...warnOfApps(rules.config.value, config).map((issue) => placedIn(rules.config, issue)),
+  ];
+  const read = { tls, inventory, uemAuthority, upstreams, rules: rules.config };
   return { ok: true, loaded: { config, policy, ...read, warnings, inputs } };
 }
 
@@ -109,7 +127,7 @@ function createReader(origin: Origin, now: number) {
     own,
     origin,
     add(config: ConfigFile<unknown>, issue: Issue): void {
-      issues.push({ ...issue, file: config.file, ...config.place(issue.path) });
+      issues.push(placedIn(config, issue));
     },
     addAll: (more: readonly PlacedIssue[]) => void issues.push(...more),
     path(file: string): string {
@@ -136,6 +154,10 @@ function createReader(origin: Origin, now: number) {
       }
     },
   };
+}
+
+function placedIn(config: ConfigFile<unknown>, issue: Issue): PlacedIssue {
+  return { ...issue, file: config.file, ...config.place(issue.path) };
 }
 
 async function readTls(config: GatewayConfig, reader: Reader): Promise<TlsMaterial> {
@@ -224,6 +246,19 @@ async function readUemAuthority(config: GatewayConfig, reader: Reader): Promise<
   return bytes === null ? null : bytes.toString();
 }
 
+async function readProxyAuthority(
+  reader: Reader,
+  file: string,
+  path: Issue['path'],
+): Promise<Buffer | null> {
+  const bytes = await reader.bytes(file, path);
+  if (bytes === null) return null;
+  for (const message of readBundle(bytes.toString(), file).troubles) {
+    reader.own({ path, message, hint: 'expected certificates of authorities, as PEM' });
+  }
+  return bytes;
+}
+
 /** The rule file, compiled; null when it cannot be used. Its own tests run first: a file whose tests
  *  fail is as broken as one that cannot be parsed. */
 async function readRules(
@@ -236,7 +271,7 @@ async function readRules(
   }
   reader.hashed(read.config.hash);
   const compiled = compileRules(read.config.value);
-  for (const { test, message, path } of runRuleTests(read.config.value, compiled)) {
+  for (const { test, message, path } of runRuleTests(read.config.value, compiled, reader.now)) {
     reader.add(read.config, { path, message: `test \`${test.name}\`: ${message}`, hint: null });
   }
   return { config: read.config, compiled };

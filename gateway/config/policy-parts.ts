@@ -30,6 +30,46 @@ export function checkReferences(file: RuleFile, config: GatewayConfig): readonly
   );
 }
 
+/** A listener for an application is of no use unless it is believed, nor is believing it without a listener. */
+export function checkAppSource({ identity, listeners }: GatewayConfig): readonly Issue[] {
+  const believed = identity.app?.from === 'listener';
+  if (believed === listeners.apps.length > 0) return [];
+  const [path, message, hint] = believed
+    ? [['identity', 'app'], 'there is no listener for an application', 'add `listeners.apps`']
+    : [
+        ['listeners', 'apps'],
+        'nothing believes these listeners',
+        'add `app: { listener: true }` to `identity`',
+      ];
+  return [{ path, message, hint }];
+}
+
+/** The addresses of PAC files are made with a secret: without one nothing would ever be served there. */
+export function checkPacListener({ listeners, profiles }: GatewayConfig): readonly Issue[] {
+  if (listeners.pac === null || (profiles?.pacSecret ?? null) !== null) return [];
+  return [
+    {
+      path: ['listeners', 'pac'],
+      message: 'nothing can be fetched here without `profiles.pacSecret`',
+      hint: 'set it, or take the listener out',
+    },
+  ];
+}
+
+/** Rules that no connection can match, because nothing here tells applications apart. */
+export function warnOfApps(file: RuleFile, { identity }: GatewayConfig): readonly Issue[] {
+  const named = file.sets.flatMap(({ rules }) => rules.filter(({ apps }) => apps !== null));
+  const [first] = named;
+  if (first === undefined || identity.app !== null) return [];
+  return [
+    {
+      path: [...first.path, 'apps'],
+      message: `nothing tells applications apart, so no connection matches ${named.length} of the rules`,
+      hint: 'say in `identity.app` of the configuration what is believed about them',
+    },
+  ];
+}
+
 /** Invariant: BYPASS traffic never leaves from a zone address (design section 5.5). */
 export function egressPolicy(egress: GatewayConfig['egress']): {
   readonly value: EgressPolicy;

@@ -1,6 +1,7 @@
 // Owns the decision value: what was decided about one target, why, and what had passed before.
 
 import type { Address, AddressRange } from '../../dtr-rules/address.ts';
+import type { Action, Circumstances } from '../../dtr-rules/rule.ts';
 import type { Reason } from './reasons.ts';
 
 /** A stage that let the connection through, and what satisfied it: never a secret. */
@@ -10,10 +11,17 @@ export interface Pass {
   readonly by: string;
 }
 
-/** The addresses a connection may leave from, one per family; null where the pool has none. */
+/** A report-only rule that fits, and what it would have done. */
+export interface Reported {
+  readonly rule: string;
+  readonly action: Action;
+}
+
+/** The addresses a connection may leave from, by family: the device's own, then those it moves to when
+ *  that one cannot be used. Empty where the pool has none. */
 export interface Sources {
-  readonly v4: Address | null;
-  readonly v6: Address | null;
+  readonly v4: readonly Address[];
+  readonly v6: readonly Address[];
 }
 
 export interface Tunnel {
@@ -31,6 +39,10 @@ export interface Tunnel {
   /** Special-purpose addresses the rule opens. */
   readonly open: readonly AddressRange[];
   readonly idleMs: number | null;
+  readonly lifetimeMs: number | null;
+  /** What was judged besides the target: later stages judge by the same. */
+  readonly given: Circumstances;
+  readonly reported: readonly Reported[];
   readonly trail: readonly Pass[];
 }
 
@@ -39,6 +51,7 @@ export interface Refusal {
   readonly reason: Reason;
   /** The rule or check that refused, when there is one. For logs only, never for the client. */
   readonly by: string | null;
+  readonly reported: readonly Reported[];
   readonly trail: readonly Pass[];
 }
 
@@ -49,6 +62,11 @@ export interface Unresolved {
   readonly action: 'resolve';
 }
 
-export function refuse(reason: Reason, by: string | null, trail: readonly Pass[]): Refusal {
-  return { action: 'refuse', reason, by, trail };
+export function refuse(
+  reason: Reason,
+  by: string | null,
+  trail: readonly Pass[],
+  reported: readonly Reported[] = [],
+): Refusal {
+  return { action: 'refuse', reason, by, reported, trail };
 }

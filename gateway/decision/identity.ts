@@ -34,11 +34,18 @@ export interface FieldRef {
   readonly pattern: string; // a literal prefix and one star, which stands for the value
 }
 
+// Which application a request belongs to: a certificate for each, a listener for each, or a header field
+// that the profile sets, its name in lower case.
+export type AppSource =
+  | FieldRef
+  | { readonly from: 'listener' }
+  | { readonly from: 'header'; readonly name: string };
+
 export interface IdentityPolicy {
   readonly deviceId: FieldRef;
   readonly user: FieldRef | null;
   readonly serial: FieldRef | null;
-  readonly app: FieldRef | null;
+  readonly app: AppSource | null;
   // Fingerprints of the authorities trusted now; a connection older than a change was verified under others.
   readonly anchors: ReadonlySet<string>;
   readonly allowedFingerprints: ReadonlySet<string> | null;
@@ -94,11 +101,7 @@ const USER = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,254}$/;
 const SERIAL = /^[A-Za-z0-9][A-Za-z0-9.-]{0,62}[A-Za-z0-9]$/;
 const APP = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 
-export function identify(
-  peer: PeerFacts,
-  policy: IdentityPolicy,
-  now: number,
-): { readonly ok: true; readonly identity: Identity } | Unidentified {
+export function identify(peer: PeerFacts, policy: IdentityPolicy, now: number): Mapped {
   const { certificate } = peer;
   if (certificate === null) {
     // A session begun without a certificate may be resumed as "authorized" (T12).
@@ -108,14 +111,14 @@ export function identify(
   return (
     judgeCertificate(peer, certificate, policy.anchors, now) ??
     judgeLists(peer, certificate, policy, now) ??
-    mapFields(certificate, policy)
+    fieldsOf(certificate, policy)
   );
 }
 
 // The device that a refused certificate of ours names: for the log, so that a revoked device can be found.
 export function claimedDevice(peer: PeerFacts, policy: IdentityPolicy): string | null {
   if (peer.certificate === null || peer.trust !== 'trusted') return null;
-  const mapped = mapFields(peer.certificate, policy);
+  const mapped = fieldsOf(peer.certificate, policy);
   return mapped.ok ? mapped.identity.deviceId : null;
 }
 
@@ -165,10 +168,23 @@ function judgeLists(
   return null;
 }
 
-function mapFields(
-  certificate: CertificateFacts,
-  policy: IdentityPolicy,
-): { readonly ok: true; readonly identity: Identity } | Unidentified {
+type Mapped = { readonly ok: true; readonly identity: Identity } | Unidentified;
+
+// A certificate's fields never change: under one policy they are mapped once, not three times for every tunnel.
+const mappings = new WeakMap<
+  CertificateFacts,
+  { readonly policy: IdentityPolicy; readonly mapped: Mapped }
+>();
+
+function fieldsOf(certificate: CertificateFacts, policy: IdentityPolicy): Mapped {
+  const known = mappings.get(certificate);
+  if (known?.policy === policy) return known.mapped;
+  const mapped = mapFields(certificate, policy);
+  mappings.set(certificate, { policy, mapped });
+  return mapped;
+}
+
+function mapFields(certificate: CertificateFacts, policy: IdentityPolicy): Mapped {
   const deviceId = readField(certificate, policy.deviceId, DEVICE_ID);
   if (deviceId === null) return refuse('identity.unmapped', 'deviceId');
   // A field that is asked for must be there: whoever lacks it is not the same as whoever needs none.
@@ -176,8 +192,9 @@ function mapFields(
   if (policy.user !== null && user === null) return refuse('identity.unmapped', 'user');
   const serial = policy.serial && readField(certificate, policy.serial, SERIAL);
   if (policy.serial !== null && serial === null) return refuse('identity.unmapped', 'serial');
-  const app = policy.app && readField(certificate, policy.app, APP);
-  if (policy.app !== null && app === null) return refuse('identity.unmapped', 'app');
+  const field = fieldOf(policy.app);
+  const app = field && readField(certificate, field, APP);
+  if (field !== null && app === null) return refuse('identity.unmapped', 'app');
   const identity: Identity = {
     // One spelling before caches, the UEM, limits and logs (T10).
     deviceId: deviceId.toLowerCase(),
@@ -190,6 +207,11 @@ function mapFields(
     notAfter: certificate.notAfter,
   };
   return { ok: true, identity };
+}
+
+// Null where something else than the certificate tells the application, or nothing does: see `withApp`.
+function fieldOf(source: AppSource | null): FieldRef | null {
+  return source?.from === 'subject' || source?.from === 'altName' ? source : null;
 }
 
 // The one value of a field, or null when there is none, more than one, or one of another shape.

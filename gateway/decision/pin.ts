@@ -1,22 +1,36 @@
 // Judges the addresses a name resolved to; what it returns, and nothing else, may be dialled.
 
 import { type Address, type AddressRange, inRange } from '../../dtr-rules/address.ts';
+import type { CompiledSet } from '../../dtr-rules/compile.ts';
 import type { Target } from '../../dtr-rules/rule.ts';
-import { type Pass, type Refusal, refuse, type Tunnel } from './decision.ts';
+import { reportedBy } from './decide.ts';
+import {
+  type Pass,
+  type Refusal,
+  type Reported,
+  refuse,
+  type Sources,
+  type Tunnel,
+} from './decision.ts';
+import { sourcesOf } from './egress.ts';
 import type { GuardPolicy, Policy } from './policy.ts';
 import type { Reason } from './reasons.ts';
 import { embeddedAddress, judgeSpecial } from './special.ts';
 
-/** An address that was judged, and the egress address of its family. */
+/** An address that may be dialled, and the egress address of its family. */
 export interface Candidate {
   readonly address: Address;
   readonly source: Address;
+  /** Of the same pool and family: what takes the place of a source that cannot be used. */
+  readonly neighbours: readonly Address[];
 }
 
 export interface Pinned {
   readonly action: 'pinned';
-  readonly candidates: readonly [Candidate, ...Candidate[]];
+  /** Never empty, but for an upstream proxy: that one dials the target. */
+  readonly candidates: readonly Candidate[];
   readonly trail: readonly Pass[];
+  readonly reported: readonly Reported[];
 }
 
 /** One forbidden address among the answers refuses all of them (threats S07): an answer that mixes
@@ -30,29 +44,49 @@ export function pin(
 ): Pinned | Refusal {
   const set = policy.rules.sets.find((one) => one.set.name === tunnel.set);
   if (set === undefined) throw new Error(`the policy has no rule set \`${tunnel.set}\``);
+  const { given, trail } = tunnel;
+  const reported = reportedFor(set, tunnel, target, addresses);
   const asked = tunnel.only ?? addresses;
   for (const address of asked) {
     const reason = judgeAddress(address, target.port, tunnel.open, policy.guard);
-    if (reason !== null) return refuse(reason, address.text, tunnel.trail);
+    if (reason !== null) return refuse(reason, address.text, trail, reported);
   }
 
   // A target matched by its address was judged against every BLOCK rule before the one that matched.
   const byName = target.address === null && tunnel.only === null;
-  const isBlocked = (address: Address) => set.blockedAddress(address, target.port) !== null;
+  const isBlocked = (address: Address) => set.blockedAddress(address, target.port, given) !== null;
   const open = byName ? asked.filter((address) => !isBlocked(address)) : asked;
   const [blocked] = open.length === 0 ? asked : [];
-  if (blocked !== undefined) return refuse('address.blocked', blocked.text, tunnel.trail);
-  const candidates = open.flatMap((address): Candidate[] => {
-    const source = address.family === 4 ? tunnel.sources.v4 : tunnel.sources.v6;
-    return source === null ? [] : [{ address, source }];
-  });
-  const [first, ...rest] = candidates;
-  if (first === undefined) return refuse('egress.no_family', tunnel.pool, tunnel.trail);
+  if (blocked !== undefined) return refuse('address.blocked', blocked.text, trail, reported);
+  // What leaves from here goes to the proxy, whatever the family of the target.
+  const candidates = tunnel.upstream === null ? pairUp(open, tunnel.sources) : [];
+  const first = tunnel.upstream === null ? candidates[0]?.address : open[0];
+  if (first === undefined) return refuse('egress.no_family', tunnel.pool, trail, reported);
   return {
     action: 'pinned',
-    candidates: [first, ...rest],
-    trail: [...tunnel.trail, { stage: 'address', by: first.address.text }],
+    candidates,
+    reported,
+    trail: [...trail, { stage: 'address', by: first.text }],
   };
+}
+
+/** Each address with the egress addresses of its family; without any it is left out. */
+export function pairUp(addresses: readonly Address[], sources: Sources): readonly Candidate[] {
+  return addresses.flatMap((address) => {
+    const [source, ...neighbours] = sourcesOf(sources, address.family);
+    return source === undefined ? [] : [{ address, source, neighbours }];
+  });
+}
+
+/** Report-only rules have no name looked up; now that the addresses are known, they say what they think of them. */
+function reportedFor(
+  set: CompiledSet,
+  { given, reported }: Tunnel,
+  target: Target,
+  addresses: readonly Address[],
+): readonly Reported[] {
+  if (!set.reportsAddresses) return reported;
+  return reportedBy(set.reported(target, addresses, given));
 }
 
 function judgeAddress(

@@ -11,6 +11,8 @@ export interface PostureReport {
   // ios, macos, android, windows, chromeos, linux; null when the UEM names something else.
   readonly platform: string | null;
   readonly groups: readonly string[];
+  // Tags or smart groups, where the source knows of any.
+  readonly tags: readonly string[];
   readonly enrollment: 'enrolled' | 'not_enrolled';
   readonly compliance: 'compliant' | 'non_compliant' | 'not_evaluated' | 'pending';
   readonly compromised: 'yes' | 'no' | 'unknown';

@@ -262,6 +262,30 @@ export const reasons = {
     'This device opens connections faster than it may.',
     'Wait a moment; if it stays, a program on the device may be stuck in a loop.',
   ),
+  'limits.device_connections': row(
+    429,
+    'connection_limit_reached',
+    'This device has too many connections to the gateway open at once.',
+    'Close some programs and try again.',
+  ),
+  'limits.user_tunnels': row(
+    429,
+    'connection_limit_reached',
+    'The devices of this user have too many connections open at once.',
+    'Close some programs, on your other devices too, and try again.',
+  ),
+  'limits.user_rate': row(
+    429,
+    'connection_limit_reached',
+    'The devices of this user open connections faster than they may.',
+    'Wait a moment; if it stays, a program on one of the devices may be stuck in a loop.',
+  ),
+  'limits.rate': row(
+    503,
+    'connection_limit_reached',
+    'The gateway is asked for more connections a second than it may open.',
+    tryAgain,
+  ),
   'limits.tunnels': row(
     503,
     'connection_limit_reached',
@@ -317,6 +341,12 @@ export const reasons = {
     'The destination gave an answer that is not proper HTTP.',
     'The service may be broken; tell its owner.',
   ),
+  'origin.upgrade': row(
+    502,
+    'http_upgrade_failed',
+    'The destination changed to a protocol that it was not asked for.',
+    'The service may be broken; tell its owner.',
+  ),
   'origin.incomplete': row(
     502,
     'http_response_incomplete',
@@ -343,7 +373,9 @@ export type Reason = keyof typeof reasons;
 /** Reasons of a failing world rather than of a decision; the codes of `GatewayError`. */
 export type FailureReason = Extract<
   Reason,
-  `${'dns' | 'dial' | 'origin' | 'gateway'}.${string}` | 'egress.unavailable' | 'request.abandoned'
+  | `${'dns' | 'dial' | 'origin' | 'gateway'}.${string}`
+  | `egress.${'unavailable' | 'no_family'}`
+  | 'request.abandoned'
 >;
 
 export const allReasons = Object.keys(reasons) as readonly Reason[];

@@ -2,7 +2,9 @@
 
 import type { Address } from '../../dtr-rules/address.ts';
 import type { Target } from '../../dtr-rules/rule.ts';
+import { type HeardApp, withApp } from './app.ts';
 import { decide } from './decide.ts';
+import { sourcesOf } from './egress.ts';
 import { identify, type PeerFacts } from './identity.ts';
 import { pin } from './pin.ts';
 import type { Policy } from './policy.ts';
@@ -12,6 +14,8 @@ import type { Reason } from './reasons.ts';
 /** What an open connection stands on. */
 export interface Standing {
   readonly peer: PeerFacts;
+  /** The application it was admitted for. */
+  readonly heard: HeardApp;
   readonly target: Target;
   /** What the name resolved to when it was admitted; null when an upstream proxy resolves it. */
   readonly addresses: readonly Address[] | null;
@@ -21,22 +25,28 @@ export interface Standing {
   readonly source: Address;
 }
 
+// What carries bytes is well enough.
+const nothing: ReadonlySet<string> = new Set();
+
 export function rejudge(
   standing: Standing,
   posture: PostureFacts,
   policy: Policy,
   now: number,
 ): Reason | null {
-  const { peer, target, addresses, source } = standing;
+  const { peer, heard, target, addresses, source } = standing;
   const who = identify(peer, policy.identity, now);
   if (!who.ok) return who.reason;
-  const decision = decide({ identity: who.identity, posture, target, addresses }, policy, now);
+  const identity = withApp(who.identity, heard, policy.identity.app);
+  const question = { identity, posture, target, addresses, unfit: nothing };
+  const decision = decide(question, policy, now);
   // A new address rule wants a name resolved that an upstream proxy had resolved: make it anew.
   if (decision.action === 'resolve') return 'rules.changed';
   if (decision.action === 'refuse') return decision.reason;
   if (decision.upstream !== standing.upstream) return 'rules.changed';
-  const used = source.family === 4 ? decision.sources.v4 : decision.sources.v6;
-  if (used?.text !== source.text) return 'egress.changed';
+  // Any address of the pool will do: a device that has moved to a neighbour stays until it connects anew.
+  const lent = sourcesOf(decision.sources, source.family);
+  if (!lent.some(({ text }) => text === source.text)) return 'egress.changed';
   // Only an upstream proxy may be asked for a name that was not resolved here.
   if (addresses === null) return standing.upstream === null ? 'rules.changed' : null;
   const pinned = pin(decision, target, addresses, policy);

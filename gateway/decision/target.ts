@@ -9,7 +9,7 @@ export interface ForwardTarget {
   readonly target: Target;
   /** What the Host field of the forwarded request says: the authority, port only when not 80. */
   readonly authority: string;
-  /** Path and query, never empty. */
+  /** Path and query, never empty; `*` for OPTIONS of the server as a whole. */
   readonly path: string;
 }
 

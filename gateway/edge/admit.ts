@@ -2,7 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Target } from '../../dtr-rules/rule.ts';
-import type { Pass, Refusal, Tunnel } from '../decision/decision.ts';
+import { type HeardApp, withApp } from '../decision/app.ts';
+import type { Pass, Refusal, Reported, Tunnel } from '../decision/decision.ts';
 import { claimedDevice, type Identity, identify } from '../decision/identity.ts';
 import type { Candidate } from '../decision/pin.ts';
 import type { Policy } from '../decision/policy.ts';
@@ -10,7 +11,11 @@ import type { Reason } from '../decision/reasons.ts';
 import { rejudge, type Standing } from '../decision/rejudge.ts';
 import { GatewayError } from '../errors.ts';
 import type { PostureCache } from '../posture/cache.ts';
+import { hearApp } from './app.ts';
 import type { DeviceConnection } from './connection.ts';
+import type { DeviceConnections } from './device-connections.ts';
+import type { RawFields } from './fields.ts';
+import type { HaltSignal } from './halt.ts';
 import { type Judged, type JudgeParts, judge } from './judge.ts';
 import type { Outcome, Telemetry } from './telemetry.ts';
 import type { Place, Tunnels } from './tunnels.ts';
@@ -19,21 +24,23 @@ export interface Asked {
   readonly kind: 'connect' | 'forward';
   readonly method: string;
   readonly target: Target;
+  /** As received: one of them may name the application. */
+  readonly fields: RawFields;
   readonly connection: DeviceConnection;
 }
 
 /** Something connected to a judged address: a fresh socket, or a kept connection to an origin. */
 export interface Reached<T> {
   readonly carrier: T;
-  readonly candidate: Candidate;
+  readonly candidate: Pick<Candidate, 'address' | 'source'>;
 }
 
 export interface Way {
   readonly tunnel: Tunnel;
   readonly target: Target;
-  /** What may be dialled; for an upstream proxy, the proxy's own addresses. */
+  /** What may be dialled; nothing where an upstream proxy does it. */
   readonly candidates: readonly Candidate[];
-  readonly signal: AbortSignal;
+  readonly signal: HaltSignal;
 }
 
 export interface Admitted<T> {
@@ -56,6 +63,9 @@ export interface AdmitParts extends JudgeParts {
   readonly policy: () => Policy;
   readonly posture: PostureCache;
   readonly tunnels: Tunnels;
+  /** The application whose own listener this is. */
+  readonly app: string | null;
+  readonly connections: DeviceConnections;
   readonly telemetry: Telemetry;
 }
 
@@ -73,11 +83,14 @@ export async function admit<T>(
   let place: Place | null = null;
   let unfollow: (() => void) | null = null;
   let trail: readonly Pass[] = [];
+  let reported: readonly Reported[] = [];
   try {
     // 1 who is it?
     const who = identify(asked.connection.peer, policy.identity, startedAt);
-    if (!who.ok) return line.refused({ reason: who.reason, by: who.by, trail });
-    const { identity } = who;
+    if (!who.ok) return line.refused({ reason: who.reason, by: who.by, trail, reported });
+    const heard = hearApp(policy.identity.app, asked.fields, parts.app);
+    const identity = withApp(who.identity, heard, policy.identity.app);
+    const { app } = identity;
     line.identity = identity;
     // 2 is it healthy?
     const posture = await parts.posture.facts(identity.deviceId);
@@ -85,18 +98,28 @@ export async function admit<T>(
     const question = { identity, posture, target: asked.target, addresses: null };
     const judged = await judge(question, policy, parts);
     if (judged.action === 'refuse') return line.refused(judged);
-    trail = judged.trail;
-    const taken = parts.tunnels.take(id, identity.deviceId, startedAt);
-    if (typeof taken === 'string') return line.refused({ reason: taken, by: null, trail });
+    ({ trail, reported } = judged);
+    const { deviceId, user } = identity;
+    const { lifetimeMs } = judged.tunnel;
+    const taken = asked.connection.isSurplus
+      ? 'limits.device_connections'
+      : parts.tunnels.take({ id, deviceId, user, lifetimeMs }, startedAt);
+    if (typeof taken === 'string') {
+      return line.refused({ reason: taken, by: null, trail, reported });
+    }
     place = taken;
     unfollow = follow(asked.connection.gone, place);
     // 7 dial what was judged, and nothing else; then look again, because the world may have changed
-    const standing = await connect(asked, judged, place, { parts, reach });
+    const standing = await connect(
+      { asked, heard: { ...heard, app }, judged, place },
+      parts,
+      reach,
+    );
     const late = await judgeAgain(identity, standing, place, parts);
     if (late !== null) {
       discard(standing.carrier);
       place.release();
-      return line.refused({ reason: late, by: null, trail });
+      return line.refused({ reason: late, by: null, trail, reported });
     }
     // 8 say so
     const { tunnel } = judged;
@@ -107,14 +130,14 @@ export async function admit<T>(
     const passed = error instanceof GatewayError && trail.length === 0 ? error.trail : trail;
     const code = error instanceof GatewayError ? error.code : 'gateway.internal';
     const reason = place?.cutBy() ?? code;
-    return line.refused({ reason, by: null, trail: passed }, error);
+    return line.refused({ reason, by: null, trail: passed, reported }, error);
   } finally {
     unfollow?.();
   }
 }
 
 /** Nothing goes on being connected for a device that has left (threats R06). */
-function follow(gone: AbortSignal, place: Place): () => void {
+function follow(gone: HaltSignal, place: Place): () => void {
   const leave = (): void => place.abandon(gone.reason);
   gone.addEventListener('abort', leave, { once: true });
   if (gone.aborted) leave();
@@ -124,14 +147,17 @@ function follow(gone: AbortSignal, place: Place): () => void {
 /** The connection a device will have, and what it stands on from now on. */
 type Connected<T> = Standing & { readonly carrier: T };
 
+interface Wanted {
+  readonly asked: Asked;
+  readonly heard: HeardApp;
+  readonly judged: Judged;
+  readonly place: Place;
+}
+
 async function connect<T>(
-  asked: Asked,
-  judged: Judged,
-  place: Place,
-  {
-    parts,
-    reach,
-  }: { readonly parts: AdmitParts; readonly reach: (way: Way) => Promise<Reached<T>> },
+  { asked, heard, judged, place }: Wanted,
+  parts: AdmitParts,
+  reach: (way: Way) => Promise<Reached<T>>,
 ): Promise<Connected<T>> {
   const { tunnel, candidates, addresses } = judged;
   const { target } = asked;
@@ -140,7 +166,7 @@ async function connect<T>(
   parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
   const { address, source } = candidate;
   const { peer } = asked.connection;
-  return { peer, target, addresses, upstream: tunnel.upstream, address, source, carrier };
+  return { peer, heard, target, addresses, upstream: tunnel.upstream, address, source, carrier };
 }
 
 /** The world may have changed while it connected, or does so from here on (threats P03). */
@@ -165,7 +191,11 @@ async function judgeAgain<T>(
 function beginLine(asked: Asked, policy: Policy, parts: AdmitParts) {
   const id = randomUUID();
   const startedAt = parts.now();
-  const decided = (outcome: Outcome, trail: readonly Pass[], identity: Identity | null): void =>
+  const decided = (
+    outcome: Outcome,
+    { trail, reported }: Pick<Refusal, 'trail' | 'reported'>,
+    identity: Identity | null,
+  ): void =>
     parts.telemetry.decided({
       id,
       asked,
@@ -173,6 +203,7 @@ function beginLine(asked: Asked, policy: Policy, parts: AdmitParts) {
       claimed: identity?.deviceId ?? claimedDevice(asked.connection.peer, policy.identity),
       outcome,
       trail,
+      reported,
       policyVersion: policy.version,
       elapsedMs: parts.now() - startedAt,
     });
@@ -180,19 +211,20 @@ function beginLine(asked: Asked, policy: Policy, parts: AdmitParts) {
     id,
     startedAt,
     identity: null as Identity | null,
-    refused(refusal: Pick<Refusal, 'reason' | 'by' | 'trail'>, cause?: unknown): Refused {
-      const { reason, by, trail } = refusal;
-      decided({ action: 'refuse', reason, by, cause: messageOf(cause) }, trail, this.identity);
+    refused(refusal: Omit<Refusal, 'action'>, cause?: unknown): Refused {
+      const { reason, by } = refusal;
+      decided({ action: 'refuse', reason, by, cause: messageOf(cause) }, refusal, this.identity);
       return { ok: false, id, reason };
     },
-    tunnelled({ tunnel, trail }: Judged, { address, source }: Standing): void {
+    tunnelled(judged: Judged, { address, source }: Standing): void {
+      const { tunnel } = judged;
       const outcome = {
         action: 'tunnel',
         tunnel,
         dialled: address.text,
         source: source.text,
       } as const;
-      decided(outcome, trail, this.identity);
+      decided(outcome, judged, this.identity);
     },
   };
 }

@@ -12,6 +12,8 @@ export interface AnswerOptions {
   readonly help: string | null;
   /** Where a code of HTTP says it more exactly than that of the reason. */
   readonly status?: number;
+  /** More for whoever asks about itself, in the problem document. */
+  readonly members?: Readonly<Record<string, unknown>>;
 }
 
 export interface Answer {
@@ -42,6 +44,7 @@ export function answerRefusal(
         instance: `urn:uuid:${id}`,
         reason,
         ...(help === null ? {} : { help }),
+        ...options.members,
       })}\n`;
   return {
     status,
@@ -88,8 +91,11 @@ export function refuseExchange(
   id: string,
   options: AnswerOptions,
 ): void {
+  answerExchange({ request, response }, answerRefusal(reason, id, request.headers.accept, options));
+}
+
+export function answerExchange({ request, response }: Exchange, answer: Answer): void {
   if (response.headersSent || response.destroyed || !request.socket.writable) return;
-  const answer = answerRefusal(reason, id, request.headers.accept, options);
   response.writeHead(answer.status, STATUS_CODES[answer.status], answer.headers);
   if (request.method !== 'HEAD') response.write(answer.body);
   if (request.complete) return void response.end();

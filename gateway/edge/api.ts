@@ -10,6 +10,7 @@ import type { LiveTunnel } from './tunnels.ts';
 export interface TunnelRow {
   readonly id: string;
   readonly device_id: string;
+  readonly app: string | null;
   readonly target: string;
   readonly address: string;
   readonly egress_address: string;
@@ -18,15 +19,21 @@ export interface TunnelRow {
 
 export interface ApiParts {
   readonly policy: () => Pick<Policy, 'egress'>;
+  /** Why nothing can leave from an egress address; null when it can. */
+  readonly faultOf: (address: string) => string | null;
   /** Those of every process that serves devices. */
   readonly tunnels: () => Promise<readonly TunnelRow[]>;
 }
 
 export function mountApi(app: Hono, parts: ApiParts): void {
-  // The feed: every address tunnelled traffic may leave from. BYPASS addresses are never in it.
+  // The feed: every address tunnelled traffic may leave from. BYPASS addresses are never in it; those that
+  // cannot be used stay in it: a zone that lost and regained them would end sessions.
   app.get('/egress', (context) => {
     const items = [...parts.policy().egress.pools.values()].flatMap(({ name, addresses }) =>
-      addresses.map(({ text }) => ({ address: text, pool: name })),
+      addresses.map(({ text }) => {
+        const fault = parts.faultOf(text);
+        return { address: text, pool: name, healthy: fault === null, fault };
+      }),
     );
     const asText = context.req.header('accept')?.startsWith('text/plain') === true;
     const body = asText
@@ -49,6 +56,7 @@ export function toRow({ id, deviceId, openedAt, standing }: LiveTunnel): TunnelR
   return {
     id,
     device_id: deviceId,
+    app: standing.heard.app,
     target: formatTarget(standing.target),
     address: standing.address.text,
     egress_address: standing.source.text,

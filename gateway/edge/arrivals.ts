@@ -4,7 +4,9 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { AddressTable } from '../../dtr-rules/address.ts';
-import { announceClient } from './connection.ts';
+import type { PeerFacts } from '../decision/identity.ts';
+import { announceClient, connectionOf } from './connection.ts';
+import { type Elsewhere, nowhere } from './elsewhere.ts';
 import { expectProxyHeaders, type ProxiedClients } from './proxy-protocol.ts';
 import { clientKey, createRateLimiter, type RateLimiter } from './rate.ts';
 import { createStrangers, type Strangers } from './strangers.ts';
@@ -20,12 +22,21 @@ export interface ArrivalOptions {
   readonly handshakesPerCertificate: number;
   /** Null: nobody stands in front, and a header is no TLS. Else it is mandatory. */
   readonly proxyProtocol: ProxyProtocolSettings | null;
+  /** Where other processes count against the same rates. */
+  readonly sharedRate?: Elsewhere['rate'];
 }
 
 export interface ProxyProtocolSettings {
   readonly peers: AddressTable<unknown>;
   readonly timeoutMs: number;
 }
+
+export interface ArrivalParts {
+  readonly telemetry: Telemetry;
+  readonly readPeer: (socket: TLSSocket) => PeerFacts;
+}
+
+const unreadable = 'UNREADABLE_CERTIFICATE';
 
 /** More than the addresses of any balancer's header; its TLVs are read over. */
 const maxHeaderBytes = 4096;
@@ -35,14 +46,20 @@ const maxKeys = 100_000;
 export function guardArrivals(
   server: Server,
   options: ArrivalOptions,
-  telemetry: Telemetry,
+  parts: ArrivalParts,
 ): { readonly strangers: Strangers; readonly watch: () => void } {
   const { unauthenticated, proxyProtocol } = options;
-  const bySource = limiter(options.connectionsPerSource);
-  const byCertificate = limiter(options.handshakesPerCertificate);
+  const { telemetry } = parts;
+  const limiter = limiterFor(options);
+  const bySource = limiter('connectionsPerSource');
+  const byCertificate = limiter('handshakesPerCertificate');
   // Behind a balancer every connection has its address: only the total says anything.
   const maxPerSource = proxyProtocol === null ? options.unauthenticatedPerSource : unauthenticated;
-  const strangers = createStrangers({ maxPerSource, maxTotal: unauthenticated });
+  const strangers = createStrangers({
+    maxPerSource,
+    maxTotal: unauthenticated,
+    onEvicted: () => telemetry.strangerEvicted(),
+  });
 
   const mayBegin = (address: string): boolean => {
     const ok = bySource.take(clientKey(address));
@@ -61,8 +78,10 @@ export function guardArrivals(
       server.prependListener('secureConnection', (socket: TLSSocket) => {
         const client = proxied?.clientOf(socket) ?? null;
         if (client !== null) announceClient(socket, client);
-        const print = socket.getPeerX509Certificate()?.fingerprint256;
-        if (print === undefined || byCertificate.take(print)) return;
+        const { certificate, trust } = connectionOf(socket, parts.readPeer).peer;
+        // Those that cannot be read share one bucket.
+        const key = certificate?.fingerprint ?? (trust === unreadable ? unreadable : null);
+        if (key === null || byCertificate.take(key)) return;
         telemetry.handshakeFailed(socket.remoteAddress ?? '', 'RATE_OF_CERTIFICATE');
         socket.destroy();
       });
@@ -87,6 +106,12 @@ function expectHeaders(
 }
 
 /** Twice the rate at once, after a quiet time. */
-function limiter(perSecond: number): RateLimiter {
-  return createRateLimiter({ perSecond, burst: perSecond * 2, maxKeys, now: Date.now });
+function limiterFor(options: ArrivalOptions) {
+  const { sharedRate = nowhere.rate } = options;
+  return (name: 'connectionsPerSource' | 'handshakesPerCertificate'): RateLimiter => {
+    const perSecond = options[name];
+    const burst = perSecond * 2;
+    const shared = sharedRate(name, () => burst);
+    return createRateLimiter({ perSecond, burst, maxKeys, now: Date.now, shared });
+  };
 }

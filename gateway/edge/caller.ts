@@ -3,9 +3,17 @@
 import type { Readable } from 'node:stream';
 import type { Reason } from '../decision/reasons.ts';
 import { type AnswerOptions, refuseExchange } from './answer.ts';
-import type { RawFields } from './fields.ts';
+import { linesOf, type RawFields } from './fields.ts';
 import { expectsContinue, hasContent } from './request-head.ts';
 import type { Exchange } from './turns.ts';
+
+export interface CallerHead {
+  readonly status: number;
+  readonly phrase: string;
+  readonly fields: RawFields;
+  /** A trailer section may follow the body. */
+  readonly trailers: boolean;
+}
 
 export interface Caller {
   readonly method: string;
@@ -14,6 +22,10 @@ export interface Caller {
   /** Of the received message, for Via: `1.0`, `1.1`, `2`. */
   readonly version: string;
   readonly body: Readable | null;
+  /** Once the body has ended: a body that was cut short ends, too. */
+  bodyIsWhole(): boolean;
+  /** What came behind the body. */
+  trailers(): RawFields;
   /** The device may send its body now. */
   goOn(): void;
   /** The device has closed its half: it wants its answer, or has left and cannot say so. */
@@ -21,10 +33,13 @@ export interface Caller {
   /** Whether the next move is the device's: its body is wanted and not complete. */
   owesBody(): boolean;
   hasBegun(): boolean;
-  begin(status: number, phrase: string, fields: Record<string, string | string[]>): void;
-  /** False: wait for `onDrain`. */
-  write(chunk: Buffer): boolean;
-  end(): void;
+  /** An informational answer: the final one is still to come (RFC 9110 section 15.2). */
+  inform(head: CallerHead): void;
+  begin(head: CallerHead): void;
+  /** False: wait for `onDrain`. `written`: it has left, or will not. */
+  write(chunk: Buffer, written: () => void): boolean;
+  /** With the trailer section, empty where none may follow. */
+  end(trailers: RawFields): void;
   onDrain(listener: () => void): void;
   /** Calls back when the device half-closes, and when the exchange is over: `whole` says that the
    *  answer went out to its end. Returns how to stop listening. */
@@ -42,21 +57,31 @@ export function callerOf(exchange: Exchange): Caller {
     fields: request.rawHeaders,
     version: request.httpVersion,
     body: hasContent(request) ? request : null,
+    bodyIsWhole: () => request.complete,
+    trailers: () => request.rawTrailers,
     goOn() {
       if (expectsContinue(request)) response.writeContinue();
     },
     halfClosed: () => socket.readableEnded,
     owesBody: () => !(request.complete || request.isPaused()),
     hasBegun: () => response.headersSent,
-    begin(status, phrase, fields) {
+    inform({ status, phrase, fields: informed }) {
+      // An HTTP/1.0 client does not know them. One exchange at a time: the socket is this answer's.
+      if (request.httpVersion !== '1.1' || !socket.writable) return;
+      socket.write(`HTTP/1.1 ${status} ${phrase}\r\n${linesOf(informed)}\r\n`, 'latin1');
+    },
+    begin({ status, phrase, fields }) {
       // What is left of a body nobody wants is not waited for (threats R03).
       if (!request.complete) response.shouldKeepAlive = false;
-      response.writeHead(status, phrase, fields);
+      response.writeHead(status, phrase, [...fields]);
       // A head alone, before a slow body, is worth having. `flushHeaders` would encode it as UTF-8.
       response.write(Buffer.alloc(0));
     },
-    write: (chunk) => response.write(chunk),
-    end: () => void response.end(),
+    write: (chunk, written) => response.write(chunk, written),
+    end(trailers) {
+      if (trailers.length > 0) response.addTrailers(pairsOf(trailers));
+      response.end();
+    },
     onDrain: (listener) => void response.on('drain', listener),
     watch({ halfClosed, over }) {
       const closed = (): void => over(response.writableFinished);
@@ -70,4 +95,11 @@ export function callerOf(exchange: Exchange): Caller {
     refuse: (reason, id, options) => refuseExchange(exchange, reason, id, options),
     breakOff: () => void socket.destroy(),
   };
+}
+
+function pairsOf(fields: RawFields): [name: string, value: string][] {
+  return Array.from({ length: fields.length / 2 }, (_, i) => [
+    fields[2 * i] ?? '',
+    fields[2 * i + 1] ?? '',
+  ]);
 }

@@ -3,11 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type net from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { PeerFacts } from '../decision/identity.ts';
 import type { Reason } from '../decision/reasons.ts';
 import { parseConnectTarget } from '../decision/target.ts';
-import { type AdmitParts, admit, type Reached, type Way } from './admit.ts';
+import { type AdmitParts, type Admitted, admit, type Reached, type Way } from './admit.ts';
 import { type AnswerOptions, answerRefusal, sayLast, toBytes } from './answer.ts';
 import { abandon, connectionOf } from './connection.ts';
 import { isPlainConnect } from './request-head.ts';
@@ -43,34 +44,40 @@ export async function handleConnect(
     parts.telemetry.malformed({ id, reason, connection, detail: 'CONNECT' });
     return refuse(socket, reason, id, request, parts);
   }
-  const asked = { kind: 'connect', method: 'CONNECT', target, connection } as const;
+  const fields = request.rawHeaders;
+  const asked = { kind: 'connect', method: 'CONNECT', target, fields, connection } as const;
   const takeEarly = holdEarly(socket, head);
   const admitted = await admit(asked, parts, parts.reach);
   const early = takeEarly();
   // After a refused CONNECT nothing more is read from this connection (RFC 9931 section 8, threats H10).
   if (!admitted.ok) return refuse(socket, admitted.reason, admitted.id, request, parts);
 
-  const { carrier, place, tunnel, id, startedAt } = admitted;
   socket.setNoDelay(true);
   if (!socket.destroyed) socket.write(established);
+  return carryTunnel(socket, admitted, early, parts);
+}
+
+/** From an open way to its end. Not async, and nobody awaits it: their frames would keep the request, and
+ *  what came early, in memory for as long as the tunnel lives. */
+export function carryTunnel(
+  device: Duplex,
+  { carrier, place, tunnel, id, startedAt }: Admitted<net.Socket>,
+  early: Buffer,
+  parts: CarryParts,
+): Promise<void> {
   const idleMs = tunnel.idleMs ?? parts.idleMs();
-  const pumped = splice(socket, carrier, { idleMs, early });
-  place.open(pumped.cut);
-  const why = await pumped.ended;
-  place.release();
-  parts.telemetry.ended({
-    id,
-    end: why,
-    cutBy: place.cutBy(),
-    failure: null,
-    bytes: pumped.bytes,
-    elapsedMs: parts.now() - startedAt,
+  const { bytes, ended, cut } = splice(device, carrier, { idleMs, early, pace: place.pace });
+  place.open(cut);
+  return ended.then((end) => {
+    place.release();
+    const elapsedMs = parts.now() - startedAt;
+    parts.telemetry.ended({ id, end, cutBy: place.cutBy(), failure: null, bytes, elapsedMs });
   });
 }
 
 /** What a device sends while it is judged waits. One that sends nothing and ends has left: nobody
  *  will speak in its tunnel (threats R06). */
-function holdEarly(socket: TLSSocket, head: Buffer): () => Buffer {
+export function holdEarly(socket: TLSSocket, head: Buffer): () => Buffer {
   const early = [head];
   let size = head.length;
   const hold = (chunk: Buffer): void => {

@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { PeerFacts } from '../decision/identity.ts';
 import { GatewayError } from '../errors.ts';
+import { Halt, type HaltSignal } from './halt.ts';
 
 export interface DeviceConnection {
   readonly peer: PeerFacts;
@@ -10,14 +11,19 @@ export interface DeviceConnection {
   readonly clientPort: number;
   readonly tlsVersion: string;
   readonly tlsCipher: string;
+  /** Its device has as many connections as it may: nothing is served on this one. */
+  readonly isSurplus: boolean;
   /** Aborted when the device leaves, so that nothing goes on being connected for nobody (threats R06). */
-  readonly gone: AbortSignal;
+  readonly gone: HaltSignal;
 }
 
 interface Known {
-  readonly connection: DeviceConnection;
+  connection: DeviceConnection;
   readonly leave: () => void;
 }
+
+// One for all: nearly every connection ends so, and a stack would cost 20 µs and say nothing.
+const left = new GatewayError('request.abandoned', 'the device closed the connection');
 
 const connections = new WeakMap<TLSSocket, Known>();
 
@@ -38,8 +44,7 @@ export function connectionOf(
 ): DeviceConnection {
   const known = connections.get(socket);
   if (known !== undefined) return known.connection;
-  const gone = new AbortController();
-  const left = new GatewayError('request.abandoned', 'the device closed the connection');
+  const gone = new Halt();
   const leave = (): void => gone.abort(left);
   socket.once('close', leave);
   const client = announced.get(socket);
@@ -49,10 +54,17 @@ export function connectionOf(
     clientPort: client?.port ?? socket.remotePort ?? 0,
     tlsVersion: socket.getProtocol() ?? '',
     tlsCipher: socket.getCipher().standardName,
-    gone: gone.signal,
+    isSurplus: false,
+    gone,
   };
   connections.set(socket, { connection, leave });
   return connection;
+}
+
+/** From here on every request on it is refused. */
+export function markSurplus(socket: TLSSocket): void {
+  const known = connections.get(socket);
+  if (known !== undefined) known.connection = { ...known.connection, isSurplus: true };
 }
 
 /** Nothing that is going on for this connection is wanted any more, though an answer may still go out. */

@@ -1,9 +1,13 @@
 // Connects to judged addresses from their egress addresses: Happy Eyeballs (RFC 8305) over what `pin` returned.
 
 import type net from 'node:net';
+import type { Address } from '../../dtr-rules/address.ts';
 import type { Candidate } from '../decision/pin.ts';
 import { GatewayError, systemCode } from '../errors.ts';
 import { connectDirect } from './direct-reads.ts';
+import type { EgressWatch, Fault } from './egress-health.ts';
+import type { FamilyMemory } from './family-memory.ts';
+import type { HaltSignal } from './halt.ts';
 import { type LocalPorts, systemLocalPorts } from './local-ports.ts';
 
 export interface DialOptions {
@@ -12,25 +16,38 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** RFC 8305 section 8: Connection Attempt Delay. */
   readonly attemptDelayMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: HaltSignal;
   /** Those of the system unless given. */
   readonly localPorts?: LocalPorts;
-  /** A port of the egress address is busy towards this destination; the next one is tried. */
-  readonly onBusyPort?: () => void;
+  readonly watch: DialWatch | null;
+  /** Which family to begin with (RFC 8305 section 4); null: that of the first answer. */
+  readonly families: { readonly memory: FamilyMemory; readonly host: string } | null;
 }
+
+/** What is to be known of the egress addresses. */
+export interface DialWatch extends EgressWatch {
+  /** A port is busy towards this destination; the next one is tried. */
+  portBusy(): void;
+  /** A neighbour stands in for an egress address that cannot be used. */
+  moved(): void;
+}
+
+type Family = Address['family'];
 
 /** Of one address. Ports are walked in random order: so many in a row are busy when nearly all are. */
 const maxPortTries = 32;
 
 export interface Dialled {
   readonly socket: net.Socket;
-  readonly candidate: Candidate;
+  /** The address it leads to and the one it leaves from. */
+  readonly candidate: Pick<Candidate, 'address' | 'source'>;
 }
 
 /** The first attempt that connects wins, the others are destroyed. `localAddress` switches Node's own
  *  family selection off, so this is also the only way an IPv6 answer does not defeat an IPv4 source. */
 export function dial(candidates: readonly Candidate[], options: DialOptions): Promise<Dialled> {
-  const waiting = interleave(candidates);
+  const waiting = interleave(candidates, recall(options));
+  const tried = waiting[0]?.address.family ?? 4;
   const { promise, resolve, reject } = Promise.withResolvers<Dialled>();
   const open = new Set<net.Socket>();
   let delay: NodeJS.Timeout | undefined;
@@ -50,6 +67,7 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
   }
   function fail(error: unknown): void {
     settle(null);
+    remember(options, tried, null);
     reject(error);
   }
   function aborted(): void {
@@ -60,7 +78,9 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
     clearTimeout(delay);
     const candidate = waiting.shift();
     if (candidate === undefined) return;
-    connect({ candidate, open, connected, failed }, options, maxPortTries);
+    const { address, source, neighbours } = candidate;
+    const sources = [source, ...neighbours];
+    connect({ address, sources, open, connected, failed }, options, maxPortTries);
     if (waiting.length > 0) delay = setTimeout(attempt, options.attemptDelayMs);
   }
   function failed(error: unknown): void {
@@ -70,6 +90,7 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
   }
   function connected(dialled: Dialled): void {
     settle(dialled.socket);
+    remember(options, tried, dialled.candidate.address.family);
     resolve(dialled);
   }
 
@@ -82,54 +103,93 @@ export function dial(candidates: readonly Candidate[], options: DialOptions): Pr
 }
 
 interface Attempt {
-  readonly candidate: Candidate;
+  readonly address: Address;
+  /** The egress address, and those that stand in for it. */
+  readonly sources: readonly Address[];
   /** Sockets that still connect; one that is taken out of it has lost. */
   readonly open: Set<net.Socket>;
   readonly connected: (dialled: Dialled) => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** From one port after the other while they are busy. */
+/** From one port after the other while they are busy, then from one neighbour after the other. */
 function connect(attempt: Attempt, options: DialOptions, triesLeft: number): void {
-  const { candidate, open } = attempt;
-  const localPort = (options.localPorts ?? systemLocalPorts()).next(candidate.source.text);
+  const { address, open } = attempt;
+  const [source, ...neighbours] = attempt.sources;
+  if (source === undefined) throw new Error('nothing to leave from');
+  const localPort = (options.localPorts ?? systemLocalPorts()).next(source.text);
   const socket = connectDirect({
-    host: candidate.address.text,
+    host: address.text,
     port: options.port,
-    family: candidate.address.family,
-    localAddress: candidate.source.text,
+    family: address.family,
+    localAddress: source.text,
     localPort,
     allowHalfOpen: true,
     noDelay: true,
   });
   open.add(socket);
   // For its whole life: it may be reset while nobody else listens yet (threats R06).
-  socket.on('error', () => undefined);
+  socket.on('error', ignore);
   const failed = (error: unknown): void => {
-    const isBusy = localPort !== 0 && isPortBusy(error);
-    if (isBusy) options.onBusyPort?.();
+    const fault = faultOf(error);
+    const isBusy = fault === 'ports' && localPort !== 0;
+    if (isBusy) options.watch?.portBusy();
     if (!open.delete(socket)) return;
     if (isBusy && triesLeft > 1) connect(attempt, options, triesLeft - 1);
-    else attempt.failed(error);
+    else moveOn(error, fault);
+  };
+  // Only what is wrong here moves on: the destination is the same from every address.
+  const moveOn = (error: unknown, fault: Fault | null): void => {
+    if (fault === 'unreachable') options.watch?.unreachable(source, address);
+    else if (fault !== null) options.watch?.failed(source, fault);
+    const isOurs = fault === 'missing' || fault === 'ports';
+    if (isOurs && neighbours.length > 0) {
+      options.watch?.moved();
+      connect({ ...attempt, sources: neighbours }, options, maxPortTries);
+    } else attempt.failed(error);
   };
   socket.once('error', failed);
   socket.once('connect', () => {
     socket.off('error', failed);
-    attempt.connected({ socket, candidate });
+    options.watch?.worked(source);
+    attempt.connected({ socket, candidate: { address, source } });
   });
 }
 
-/** Taken by a listener or another program (`bind`), or by a connection to the same destination, which
- *  may be in TIME_WAIT (`connect`). `EADDRNOTAVAIL` from `bind` means the address itself. */
-function isPortBusy(error: unknown): boolean {
+/** Not made where it is used: it would keep all of an attempt in memory, as long as the tunnel lives. */
+function ignore(): void {}
+
+/** What an error says of the egress address; null when it is about the destination. A port is taken by a
+ *  listener or another program (`bind`), or by a connection to the same destination, which may be in
+ *  TIME_WAIT (`connect`); `EADDRNOTAVAIL` from `bind` means the address itself. */
+function faultOf(error: unknown): Fault | null {
   const { syscall } = error as NodeJS.ErrnoException;
-  const code = systemCode(error);
-  return code === 'EADDRINUSE' || (code === 'EADDRNOTAVAIL' && syscall === 'connect');
+  switch (systemCode(error)) {
+    case 'EADDRINUSE':
+      return 'ports';
+    case 'EADDRNOTAVAIL':
+      return syscall === 'connect' ? 'ports' : 'missing';
+    case 'ENETUNREACH':
+    case 'EHOSTUNREACH':
+      return 'unreachable';
+    default:
+      return null;
+  }
 }
 
-/** RFC 8305 section 4: alternate the families, beginning with that of the first answer. */
-function interleave(candidates: readonly Candidate[]): Candidate[] {
-  const family = candidates[0]?.address.family;
+function recall({ families }: DialOptions): Family | null {
+  return families === null ? null : families.memory.recall(families.host);
+}
+
+function remember({ families }: DialOptions, tried: Family, won: Family | null): void {
+  families?.memory.keep(families.host, tried, won);
+}
+
+/** RFC 8305 section 4: alternate the families, beginning with that of the first answer, or with the one
+ *  that got through lately. */
+function interleave(candidates: readonly Candidate[], lately: Family | null): Candidate[] {
+  if (candidates.length === 1) return [...candidates];
+  const family = lately ?? candidates[0]?.address.family;
   const first = candidates.filter(({ address }) => address.family === family);
   const second = candidates.filter(({ address }) => address.family !== family);
   const length = Math.max(first.length, second.length);

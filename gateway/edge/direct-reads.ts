@@ -1,42 +1,27 @@
-// Reads what origins send into shared memory instead of a new buffer each time; owns that memory, and lends it until it is written.
+// Reads sockets into shared memory instead of a new buffer each time, for which V8 would mark the heap again and again.
 
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** Takes one chunk, and says whether it wants more. What is `lent` must be given back when the chunk
- *  has been written, and not before: the next tunnel's bytes go into it. */
-export type Sink = (chunk: Buffer, lent: Buffer | null) => boolean;
+/** Takes what was read, and says whether it wants more. The memory is the next read's too: copy what is kept. */
+export type Sink = (read: Buffer) => boolean;
 
 export interface DirectReads {
-  /** From here on chunks go to `sink` instead of being `data`; what was read before is `data` still. */
+  /** From here on what is read goes to `sink` instead of being `data`; what was read before is `data` still. */
   into(sink: Sink): void;
 }
 
-/** As much as libuv reads at once. */
-const bufferBytes = 65_536;
-/** Below this a small buffer of its own is cheaper than keeping a large one busy. */
-const smallBytes = 4096;
-/** 4 MiB are kept for the next burst. */
-const maxSpare = 64;
-
-/** One for all sockets: what is read into it is out again before anything else is read. */
-const scratch = Buffer.allocUnsafeSlow(bufferBytes);
-const spare: Buffer[] = [];
+/** As much as libuv reads at once. One for all sockets: it is out again before anything else is read. */
+const scratch = Buffer.allocUnsafeSlow(65_536);
 const directs = new WeakMap<Duplex, DirectReads>();
 
 /** A socket like any other, until somebody takes its reads. */
 export function connectDirect(options: net.TcpNetConnectOpts): net.Socket {
   let sink: Sink | null = null;
-  const callback = (size: number): boolean => {
-    const read = scratch.subarray(0, size);
-    // Invariant: nothing overtakes what was read before.
-    if (sink === null || socket.readableLength > 0) return socket.push(Buffer.from(read));
-    if (size < smallBytes) return sink(Buffer.from(read), null);
-    const lent = spare.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
-    read.copy(lent);
-    return sink(lent.subarray(0, size), lent);
-  };
-  const socket = net.connect({ ...options, onread: { buffer: scratch, callback } });
+  const socket: net.Socket = net.connect({
+    ...options,
+    onread: { buffer: scratch, callback: (size) => deliver(socket, size, sink) },
+  });
   directs.set(socket, {
     into(taker) {
       sink = taker;
@@ -45,10 +30,44 @@ export function connectDirect(options: net.TcpNetConnectOpts): net.Socket {
   return socket;
 }
 
+/** Null where what is read cannot be taken: streams that are no sockets. */
 export function directReadsOf(socket: Duplex): DirectReads | null {
-  return directs.get(socket) ?? null;
+  return directs.get(socket) ?? acceptedReads(socket);
 }
 
-export function giveBack(lent: Buffer): void {
-  if (spare.length < maxSpare) spare.push(lent);
+/** Invariant: nothing overtakes what was read before. */
+function deliver(socket: Duplex, size: number, sink: Sink | null): boolean {
+  const read = scratch.subarray(0, size);
+  if (sink === null || socket.readableLength > 0) return socket.push(Buffer.from(read));
+  return sink(read);
+}
+
+/** Node has `onread` for sockets it connects only, but what it does works for accepted ones too. */
+interface Handle {
+  useUserBuffer?(buffer: Buffer): void;
+}
+
+/** Node's own names for what `onread` sets (lib/net.js, Node 12 to 26). Were one gone, reads would be `data`. */
+let names: { readonly buffer: symbol; readonly callback: symbol } | undefined;
+
+function acceptedReads(socket: Duplex): DirectReads | null {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: Handle | null };
+  if (!handle?.useUserBuffer) return null;
+  names ??= namesIn(socket);
+  const { buffer, callback } = names;
+  if (!(buffer in socket && callback in socket)) return null;
+  return {
+    into(sink) {
+      const fields = socket as unknown as Record<symbol, unknown>;
+      fields[buffer] = scratch;
+      fields[callback] = (size: number) => deliver(socket, size, sink);
+      handle.useUserBuffer?.(scratch);
+    },
+  };
+}
+
+function namesIn(socket: Duplex) {
+  const known = Object.getOwnPropertySymbols(socket);
+  const named = (name: string) => known.find(({ description }) => description === name);
+  return { buffer: named('kBuffer') ?? Symbol(), callback: named('kBufferCb') ?? Symbol() };
 }

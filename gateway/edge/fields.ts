@@ -1,4 +1,4 @@
-// Decides which header fields a forwarded message keeps: hop-by-hop fields, Via, loops (RFC 9110 section 7.6).
+// Decides which header and trailer fields a forwarded message keeps: hop-by-hop fields, Via, loops (RFC 9110 section 7.6).
 
 /** Name and value in turn, as `rawHeaders` has them. */
 export type RawFields = readonly string[];
@@ -11,8 +11,6 @@ const hopByHop: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-  // Trailers are not carried: a name in one must never pass for a header (threats H27).
-  'trailer',
   'proxy-authorization',
   'proxy-authenticate',
   'proxy-authentication-info',
@@ -34,81 +32,167 @@ const notNominable: ReadonlySet<string> = new Set([
   'cache-control',
 ]);
 
+// RFC 9110 section 6.5.1: what decides framing, routing, rights or the reading of the content comes
+// before the content, or not at all; nor may a trailer name what this hop takes out (threats H27).
+const neverTrailing: ReadonlySet<string> = new Set([
+  ...hopByHop,
+  ...notNominable,
+  'age',
+  'authentication-info',
+  'content-encoding',
+  'content-range',
+  'date',
+  'expect',
+  'expires',
+  'location',
+  'max-forwards',
+  'pragma',
+  'range',
+  'retry-after',
+  'trailer',
+  'vary',
+  'warning',
+  'www-authenticate',
+]);
+
 /** What this hop adds. The version in Via is that of the received message (RFC 9110 section 7.6.3). */
 export interface Hop {
   readonly method: string;
   readonly authority: string;
   /** `1.1 gw` */
   readonly via: string;
+  /** The field that names the application, in lower case: it ends here (see app.ts). */
+  readonly app: string | null;
+  /** The protocols the device would change to, as they go on. */
+  readonly upgrade: string | null;
+  /** The body ends with a trailer section: it goes in chunks. */
+  readonly trailers: boolean;
+}
+
+export interface AnswerHop extends Pick<Hop, 'via'> {
+  readonly status: number;
+  /** A trailer section may follow. */
+  readonly trailers: boolean;
 }
 
 /** The fields of a request as they go to the origin; Host is the target's, never the device's. */
 export function requestFields(raw: RawFields, hop: Hop): string[] {
   const kept: string[] = ['host', hop.authority];
   const nominated = nominatedBy(raw);
-  const passed: string[] = [];
-  for (const [name, value] of pairs(raw)) {
+  let via = '';
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    const value = raw[i + 1] ?? '';
     const lower = name.toLowerCase();
-    if (lower === 'host' || lower === 'expect' || claims.test(lower)) continue;
-    if (hopByHop.has(lower) || nominated.has(lower)) continue;
-    if (lower === 'via') passed.push(value);
+    if (lower === 'host' || lower === 'expect' || lower === hop.app || claims.test(lower)) continue;
+    if (hopByHop.has(lower) || nominated?.has(lower)) continue;
+    if (lower === 'via') via += `${value}, `;
+    else if (lower === 'trailer') keepTrailer(kept, value, hop.trailers);
     else if (lower === 'max-forwards' && hop.method === 'OPTIONS') kept.push(name, oneLess(value));
     else kept.push(name, value);
   }
-  kept.push('via', [...passed, hop.via].join(', '));
+  const options: string[] = [];
+  if (acceptsTrailers(raw)) {
+    kept.push('te', 'trailers');
+    options.push('te');
+  }
+  if (hop.upgrade !== null) {
+    kept.push('upgrade', hop.upgrade);
+    options.push('upgrade');
+  }
+  if (options.length > 0) kept.push('connection', options.join(', '));
+  kept.push('via', via + hop.via);
   return kept;
 }
 
 /** The fields of an answer as they go to the device. */
-export function responseFields(
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  via: string,
-): Record<string, string | string[]> {
-  const nominated = nominatedBy(
-    Object.entries(headers).flatMap(([name, value]) =>
-      [value ?? []].flat().flatMap((one) => [name, one]),
-    ),
-  );
-  const kept: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || hopByHop.has(name) || nominated.has(name)) continue;
-    kept[name] = value;
+export function responseFields(raw: RawFields, hop: AnswerHop): string[] {
+  const nominated = nominatedBy(raw);
+  const kept: string[] = [];
+  let via = '';
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    const value = raw[i + 1] ?? '';
+    const lower = name.toLowerCase();
+    if (hopByHop.has(lower) || nominated?.has(lower)) continue;
+    if (lower === 'via') via += `${value}, `;
+    else if (lower === 'trailer') keepTrailer(kept, value, hop.trailers);
+    else if (lower !== 'content-length' || mayHaveLength(hop.status)) kept.push(name, value);
   }
-  kept['via'] = [kept['via'] ?? [], `1.1 ${via}`].flat().join(', ');
+  kept.push('via', via + hop.via);
   return kept;
+}
+
+/** What of a trailer section goes on. */
+export function trailerFields(raw: RawFields): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    if (mayTrail(name)) kept.push(name, raw[i + 1] ?? '');
+  }
+  return kept;
+}
+
+/** Only then may a trailer section be sent to it (RFC 9110 section 6.5.1). */
+export function acceptsTrailers(raw: RawFields): boolean {
+  return fieldValues(raw, 'te').some((value) => /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value));
 }
 
 /** Whether the request has been through a gateway of this name already (threats H21). */
 export function isLoop(raw: RawFields, via: string): boolean {
-  return pairs(raw).some(
-    ([name, value]) =>
-      name.toLowerCase() === 'via' &&
-      value.split(',').some((member) => member.trim().split(/[ \t]+/)[1] === via),
+  return fieldValues(raw, 'via').some((value) =>
+    value.split(',').some((member) => member.trim().split(/[ \t]+/)[1] === via),
   );
 }
 
+const none: readonly string[] = [];
+
 /** All values of a field, in order; `wanted` in lower case. */
-export function fieldValues(raw: RawFields, wanted: string): string[] {
-  return pairs(raw).flatMap(([name, value]) => (name.toLowerCase() === wanted ? [value] : []));
+export function fieldValues(raw: RawFields, wanted: string): readonly string[] {
+  let values: string[] | null = null;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    // Most names have another length, and that is told without looking at them.
+    if (name.length !== wanted.length || name.toLowerCase() !== wanted) continue;
+    values ??= [];
+    values.push(raw[i + 1] ?? '');
+  }
+  return values ?? none;
+}
+
+/** As they go over HTTP/1.1. */
+export function linesOf(fields: RawFields): string {
+  let lines = '';
+  for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`;
+  return lines;
+}
+
+/** RFC 9110 section 8.6; an HTTP/2 client takes it for a broken stream. */
+function mayHaveLength(status: number): boolean {
+  return status >= 200 && status !== 204;
+}
+
+function keepTrailer(kept: string[], value: string, trailers: boolean): void {
+  if (!trailers) return;
+  const names = value.split(',').map((name) => name.trim());
+  const announced = names.filter((name) => name !== '' && mayTrail(name));
+  if (announced.length > 0) kept.push('trailer', announced.join(', '));
+}
+
+function mayTrail(name: string): boolean {
+  const lower = name.toLowerCase();
+  return !(neverTrailing.has(lower) || claims.test(lower) || lower.startsWith('if-'));
 }
 
 function oneLess(hops: string): string {
   return /^[1-9]\d{0,8}$/.test(hops) ? String(Number(hops) - 1) : hops;
 }
 
-function nominatedBy(raw: RawFields): ReadonlySet<string> {
+function nominatedBy(raw: RawFields): ReadonlySet<string> | null {
+  const values = fieldValues(raw, 'connection');
+  if (values.length === 0) return null;
+  const names = values.flatMap((value) => value.split(','));
   return new Set(
-    pairs(raw)
-      .filter(([name]) => name.toLowerCase() === 'connection')
-      .flatMap(([, value]) => value.split(','))
-      .map((name) => name.trim().toLowerCase())
-      .filter((name) => !notNominable.has(name)),
+    names.map((name) => name.trim().toLowerCase()).filter((name) => !notNominable.has(name)),
   );
-}
-
-function pairs(raw: RawFields): [name: string, value: string][] {
-  return Array.from({ length: raw.length >> 1 }, (_, i) => [
-    raw[2 * i] ?? '',
-    raw[2 * i + 1] ?? '',
-  ]);
 }

@@ -5,33 +5,48 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Reason } from '../decision/reasons.ts';
 import { type ForwardTarget, parseForwardTarget } from '../decision/target.ts';
-import { admit, type Reached, type Way } from './admit.ts';
-import { refuseExchange } from './answer.ts';
-import { callerOf } from './caller.ts';
-import { carry, type ForwardParts } from './carry.ts';
+import { admit } from './admit.ts';
+import { answerExchange, refuseExchange } from './answer.ts';
+import { type Caller, callerOf } from './caller.ts';
+import { type Carried, carry, type ForwardParts } from './carry.ts';
 import { connectionOf } from './connection.ts';
 import { fieldValues, isLoop, type RawFields } from './fields.ts';
-import { type Origin, originOf } from './origins.ts';
-import { isPlain } from './request-head.ts';
+import { originOf, type Wanted } from './origins.ts';
+import { answerOwn, ownRoute } from './own.ts';
+import { hasContent, isPlain } from './request-head.ts';
 import type { Exchange } from './turns.ts';
 
-export async function handleForward(exchange: Exchange, parts: ForwardParts): Promise<void> {
+/** `upgrading`: the device would change the protocol of the connection, which is all this request's. */
+export async function handleForward(
+  exchange: Exchange,
+  parts: ForwardParts,
+  upgrading: Pick<Carried, 'caller' | 'upgrade'> | null = null,
+): Promise<void> {
   const { request } = exchange;
   const socket = request.socket as TLSSocket;
   if (socket.destroyed) return;
   const connection = connectionOf(socket, parts.readPeer);
   const method = request.method ?? '';
+  const route = upgrading === null && isPlain(request) ? ownRoute(request.url ?? '') : null;
+  // What has content is no request for a file; refused like any other that is not for an origin.
+  if (route !== null && !hasContent(request)) {
+    const own = { route, method, fields: request.rawHeaders, connection };
+    return answerExchange(exchange, await answerOwn(own, parts));
+  }
   const parsed = parseRequest(request, parts.answer().name);
   if (typeof parsed === 'string') {
     const id = randomUUID();
     parts.telemetry.malformed({ id, reason: parsed, connection, detail: method });
     return refuseExchange(exchange, parsed, id, parts.answer());
   }
-  const asked = { kind: 'forward', method, target: parsed.target, connection } as const;
-  const admitted = await admit(asked, parts, (way) => reachOrigin(socket, way, parsed, parts));
+  const { rawHeaders: fields } = request;
+  const { caller, upgrade } = upgrading ?? { caller: callerOf(exchange), upgrade: null };
+  const asked = { kind: 'forward', method, target: parsed.target, fields, connection } as const;
+  const wanted = wantedBy(caller, parsed);
+  const admitted = await admit(asked, parts, (way) => originOf(socket, way, wanted, parts.reach));
   if (!admitted.ok) return refuseExchange(exchange, admitted.reason, admitted.id, parts.answer());
   const { gone } = connection;
-  carry({ caller: callerOf(exchange), gone, asked: parsed, admitted }, parts);
+  carry({ caller, gone, asked: parsed, admitted, upgrade }, parts);
 }
 
 function parseRequest(request: IncomingMessage, name: string): ForwardTarget | Reason {
@@ -53,16 +68,18 @@ export function parseForward(
   // It is for this hop to answer, and this hop has nothing to offer (RFC 9110 section 7.6.2).
   const lastHop = fieldValues(fields, 'max-forwards').some((hops) => Number(hops) === 0);
   if (method === 'OPTIONS' && lastHop) return 'request.method';
-  return isLoop(fields, name) ? 'request.loop' : parsed;
+  if (isLoop(fields, name)) return 'request.loop';
+  // RFC 9112 section 3.2.4: without a path and a query the server as a whole is asked.
+  const isServer = method === 'OPTIONS' && /^http:\/\/[^/?]*$/i.test(url);
+  return isServer ? { ...parsed, path: '*' } : parsed;
 }
+
+// RFC 9110 section 9.2.2.
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 /** A kept connection serves the same device connection only, and only for the same judged addresses,
  *  so no byte of one answer can reach another device (threats S08, H24). */
-export async function reachOrigin(
-  socket: TLSSocket,
-  way: Way,
-  asked: ForwardTarget,
-  parts: ForwardParts,
-): Promise<Reached<Origin>> {
-  return await originOf(socket, way, `http://${asked.authority}`, parts.reach);
+export function wantedBy({ method, body }: Caller, { authority }: ForwardTarget): Wanted {
+  const isRepeatable = body === null && idempotent.has(method);
+  return { url: `http://${authority}`, isRepeatable };
 }

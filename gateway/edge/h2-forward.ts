@@ -1,34 +1,54 @@
 // Plain-HTTP requests over HTTP/2: browsers send `:scheme=http` to a proxy that speaks it, not CONNECT.
 
 import { randomUUID } from 'node:crypto';
-import { constants, type ServerHttp2Stream } from 'node:http2';
-import { PassThrough, type Readable } from 'node:stream';
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Reason } from '../decision/reasons.ts';
 import type { ForwardTarget } from '../decision/target.ts';
-import { GatewayError } from '../errors.ts';
 import { admit } from './admit.ts';
 import type { Caller } from './caller.ts';
 import { carry, type ForwardParts } from './carry.ts';
-import { fieldValues } from './fields.ts';
-import { parseForward, reachOrigin } from './forward.ts';
+import { fieldValues, type RawFields } from './fields.ts';
+import { parseForward, wantedBy } from './forward.ts';
 import type { H2Request } from './h2.ts';
-import { refuseStream, resetStream, streamConnection } from './h2-stream.ts';
+import { answerStream, refuseStream, resetStream, streamConnection } from './h2-stream.ts';
+import { originOf } from './origins.ts';
+import { answerOwn, type OwnRoute, ownRoute } from './own.ts';
 
 export async function handleH2Forward(request: H2Request, parts: ForwardParts): Promise<void> {
   const connection = streamConnection(request, parts);
   const caller = callerOn(request);
+  const route = ownRouteOf(request);
+  if (route !== null) {
+    const { method, fields } = caller;
+    const answer = await answerOwn({ route, method, fields, connection }, parts);
+    // Nobody is identified on it: one answer for each connection, which are counted.
+    if (route.endpoint === 'pac_token') request.stream.session?.close();
+    return answerStream(request.stream, answer, method === 'HEAD');
+  }
   const parsed = parseRequest(request, caller, parts.answer().name);
   if (typeof parsed === 'string') {
     const id = randomUUID();
     parts.telemetry.malformed({ id, reason: parsed, connection, detail: caller.method });
     return caller.refuse(parsed, id, parts.answer());
   }
-  const { method } = caller;
-  const asked = { kind: 'forward', method, target: parsed.target, connection } as const;
+  const { method, fields } = caller;
+  const asked = { kind: 'forward', method, target: parsed.target, fields, connection } as const;
   const { socket } = request;
-  const admitted = await admit(asked, parts, (way) => reachOrigin(socket, way, parsed, parts));
+  const wanted = wantedBy(caller, parsed);
+  const admitted = await admit(asked, parts, (way) => originOf(socket, way, wanted, parts.reach));
   if (!admitted.ok) return caller.refuse(admitted.reason, admitted.id, parts.answer());
-  carry({ caller, gone: connection.gone, asked: parsed, admitted }, parts);
+  carry({ caller, gone: connection.gone, asked: parsed, admitted, upgrade: null }, parts);
+}
+
+/** A request to the gateway itself, and nothing in it but its head. */
+function ownRouteOf({ stream, headers }: H2Request): OwnRoute | null {
+  if (headers[':scheme'] !== 'https' || !stream.endAfterHeaders) return null;
+  return ownRoute(headers[':path'] ?? '');
 }
 
 function parseRequest(
@@ -46,20 +66,37 @@ function parseRequest(
   if (hosts.some((host) => host.toLowerCase() !== authority.toLowerCase())) {
     return 'request.malformed';
   }
-  const url = path === '*' ? `http://${authority}/` : `http://${authority}${path}`;
+  // Of OPTIONS only (RFC 9113 section 8.3.1), which without a path asks the server as a whole.
+  const url = path === '*' ? `http://${authority}` : `http://${authority}${path}`;
   return parseForward(caller.method, url, caller.fields, name);
 }
 
 function callerOn({ stream, headers, raw }: H2Request): Caller {
   const fields = plainFields(raw);
   const isHead = headers[':method'] === 'HEAD';
-  const body = stream.endAfterHeaders ? null : contentOf(stream);
-  let whole = false;
+  const body = stream.endAfterHeaders ? null : stream;
+  let over: ((whole: boolean) => void) | null = null;
+  let received: RawFields = [];
+  let sent: RawFields = [];
+  stream.once('trailers', (trailers: IncomingHttpHeaders) => {
+    received = fieldsOf(trailers);
+  });
+  // Told before 'close', which comes without a reset too when the device has left.
+  function done(): void {
+    over?.(true);
+    if (body === null || stream.readableEnded) return;
+    // RFC 9113 section 8.1: a complete answer, once it has gone out, and no need of the rest of the request.
+    setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
   return {
     method: headers[':method'] ?? '',
     fields,
     version: '2',
     body,
+    // Node ends a stream that was reset, or whose connection is gone, like one that is complete. Nothing
+    // cut short may look complete to the origin (threats M06, H04).
+    bodyIsWhole: () => !isGone(stream),
+    trailers: () => received,
     goOn() {
       if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
     },
@@ -67,26 +104,30 @@ function callerOn({ stream, headers, raw }: H2Request): Caller {
     halfClosed: () => false,
     owesBody: () => body !== null && !body.readableEnded && !body.isPaused(),
     hasBegun: () => stream.headersSent,
-    begin(status, _phrase, answered) {
-      if (isGone(stream)) return;
-      stream.respond({ ':status': status, ...answered }, { endStream: isHead });
+    inform({ status, fields: informed }) {
+      if (!isGone(stream)) stream.additionalHeaders({ ':status': status, ...headersOf(informed) });
     },
-    write: (chunk) => isGone(stream) || stream.write(chunk),
-    end() {
-      stream.once('finish', () => {
-        whole = true;
+    begin({ status, fields: answered, trailers }) {
+      if (isGone(stream)) return;
+      const head = { ':status': status, ...headersOf(answered) };
+      stream.respond(head, { endStream: isHead, waitForTrailers: trailers });
+      if (!trailers) return void stream.once('finish', done);
+      stream.once('wantTrailers', () => {
+        if (!isGone(stream)) stream.sendTrailers(headersOf(sent));
+        done();
       });
+    },
+    write: (chunk, written) => isGone(stream) || stream.write(chunk, written),
+    end(trailers) {
+      sent = trailers;
       stream.end();
     },
     onDrain: (listener) => void stream.on('drain', listener),
-    watch({ over }) {
-      let watching = true;
-      stream.once('close', () => {
-        // Whoever was told before of the same 'close' may have ended the watch meanwhile.
-        if (watching) over(whole || stream.writableFinished);
-      });
+    watch(on) {
+      over = on.over;
+      stream.once('close', () => over?.(false));
       return () => {
-        watching = false;
+        over = null;
       };
     },
     refuse: (reason, id, options) =>
@@ -95,18 +136,23 @@ function callerOn({ stream, headers, raw }: H2Request): Caller {
   };
 }
 
-/** Node ends a stream that was reset, or whose connection is gone, like one that is complete. Nothing
- *  cut short may look complete to the origin (threats M06, H04). */
-function contentOf(stream: ServerHttp2Stream): Readable {
-  const content = new PassThrough();
-  const cut = (): void =>
-    void content.destroy(new GatewayError('request.abandoned', 'the body was cut short'));
-  stream.pipe(content, { end: false });
-  stream.once('end', () => (isGone(stream) ? cut() : content.end()));
-  stream.once('close', cut);
-  // Whoever carries it may have left already.
-  content.on('error', () => undefined);
-  return content;
+/** RFC 9113 section 8.2: names are in lower case. */
+function headersOf(fields: RawFields): OutgoingHttpHeaders {
+  const headers: Record<string, string | string[]> = { __proto__: null } as never;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = (fields[i] ?? '').toLowerCase();
+    const value = fields[i + 1] ?? '';
+    const known = headers[name];
+    if (known === undefined) headers[name] = value;
+    else headers[name] = [known, value].flat();
+  }
+  return headers;
+}
+
+function fieldsOf(headers: IncomingHttpHeaders): string[] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().flatMap((one) => [name, one]),
+  );
 }
 
 function isGone(stream: ServerHttp2Stream): boolean {

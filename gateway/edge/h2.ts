@@ -3,9 +3,11 @@
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { ForwardParts } from './carry.ts';
+import { connectionOf } from './connection.ts';
 import { handleH2Connect } from './h2-connect.ts';
 import { handleH2Forward } from './h2-forward.ts';
 import { type Rest, watchRest } from './h2-rest.ts';
+import { boundWaiting, type Waiting } from './h2-waiting.ts';
 
 export interface H2Options {
   readonly maxStreams: number;
@@ -34,10 +36,11 @@ export interface H2Request {
 interface Connection {
   readonly socket: TLSSocket;
   readonly rest: Rest;
+  readonly waiting: Waiting;
 }
 
 // Measured through 40 ms round trips: 1 MiB windows carry 15 MiB/s, 16 MiB ones 106-132 MiB/s; the
-// stream's is what one tunnel may hold here (threats section 5), the connection's what all may.
+// stream's is what one tunnel may hold here (threats section 5); what all may, h2-waiting.ts says.
 const streamWindow = 1_048_576;
 const connectionWindow = 16_777_216;
 
@@ -75,16 +78,24 @@ export function createH2(parts: ForwardParts, options: H2Options): H2 {
     const session = stream.session as ServerHttp2Session | undefined;
     const connection = session === undefined ? undefined : connections.get(session);
     if (connection === undefined) return stream.destroy();
-    const { socket, rest } = connection;
+    const { socket, rest, waiting } = connection;
     rest.interrupt(stream);
     options.met(socket);
+    // One too many: this stream is told so, and there will be no other.
+    if (connectionOf(socket, parts.readPeer).isSurplus) session?.close();
     const request = { stream, headers, raw: raw as unknown as readonly string[], socket };
+    waiting.watch(stream);
     // A stream that fails, fails alone; its 'close' tells whoever carries it.
     stream.on('error', () => undefined);
     // Node holds a device to the announced limit once it has acknowledged it, which it need not do.
     if (listSize(request.raw) > options.maxHeadBytes) {
       return stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
     }
+    stream.once('trailers', (_trailers, _, rawTrailers) => {
+      if (listSize(rawTrailers as unknown as readonly string[]) > options.maxHeadBytes) {
+        stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      }
+    });
     const handled =
       headers[':method'] === 'CONNECT'
         ? handleH2Connect(request, parts)
@@ -96,7 +107,11 @@ export function createH2(parts: ForwardParts, options: H2Options): H2 {
 
   function keep(session: ServerHttp2Session, socket: TLSSocket): void {
     sessions.add(session);
-    connections.set(session, { socket, rest: watchRest(session, socket, options) });
+    connections.set(session, {
+      socket,
+      rest: watchRest(session, socket, options),
+      waiting: boundWaiting(session, streamWindow),
+    });
     session.setLocalWindowSize(connectionWindow);
     const ping = setInterval(() => pingOrEnd(session), pingMs).unref();
     // End of file leaves Node's session and its streams open: a device that has closed is gone.

@@ -2,7 +2,7 @@
 
 import type { Address } from '../../dtr-rules/address.ts';
 import { decide, type Question } from '../decision/decide.ts';
-import { type Pass, type Refusal, refuse, type Tunnel } from '../decision/decision.ts';
+import type { Pass, Refusal, Reported, Tunnel } from '../decision/decision.ts';
 import { type Candidate, pin } from '../decision/pin.ts';
 import type { Policy } from '../decision/policy.ts';
 import { failedAfter } from '../errors.ts';
@@ -10,8 +10,8 @@ import type { Resolver } from './resolve.ts';
 
 export interface JudgeParts {
   readonly resolver: () => Resolver;
-  /** Where an upstream proxy is reached; what the device asked for is resolved there. */
-  readonly upstream: (tunnel: Tunnel) => Promise<readonly Candidate[]>;
+  /** Egress addresses that could not be used lately. */
+  readonly unfit: () => ReadonlySet<string>;
   readonly now: () => number;
 }
 
@@ -19,17 +19,20 @@ export interface Judged {
   readonly action: 'tunnel';
   readonly tunnel: Tunnel;
   readonly trail: readonly Pass[];
+  readonly reported: readonly Reported[];
   /** What the name resolved to; null when an upstream proxy resolves it. */
   readonly addresses: readonly Address[] | null;
+  /** Empty with an upstream proxy: it dials, and `reach` finds it. */
   readonly candidates: readonly Candidate[];
 }
 
 /** Steps 3 to 6 of the admission; a world that fails on the way throws, with what had passed. */
 export async function judge(
-  question: Question,
+  asked: Omit<Question, 'unfit'>,
   policy: Policy,
   parts: JudgeParts,
 ): Promise<Judged | Refusal> {
+  const question: Question = { ...asked, unfit: parts.unfit() };
   const { target } = question;
   const resolve = () => parts.resolver().resolve(target.host);
   let addresses = target.address === null ? question.addresses : [target.address];
@@ -47,11 +50,9 @@ export async function judge(
     if (decision.upstream === null) addresses ??= await resolve();
     const pinned = addresses === null ? null : pin(decision, target, addresses, policy);
     if (pinned?.action === 'refuse') return pinned;
-    const trail = pinned?.trail ?? decision.trail;
-    const candidates =
-      decision.upstream === null ? (pinned?.candidates ?? []) : await parts.upstream(decision);
-    if (candidates.length === 0) return refuse('egress.no_family', decision.pool, trail);
-    return { action: 'tunnel', tunnel: decision, trail, addresses, candidates };
+    const { trail, reported } = pinned ?? decision;
+    const candidates = pinned?.candidates ?? [];
+    return { action: 'tunnel', tunnel: decision, trail, reported, addresses, candidates };
   } catch (error) {
     throw failedAfter(error, decision.trail);
   }

@@ -2,85 +2,160 @@
 
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { Client } from 'undici';
-import type { Candidate } from '../decision/pin.ts';
 import type { Reached, Way } from './admit.ts';
+import { signalOf } from './halt.ts';
+import {
+  type OriginConnection,
+  type OriginListener,
+  type OriginRequest,
+  openOrigin,
+} from './origin-exchange.ts';
 
-export interface Origin {
-  readonly client: Client;
+/** A connection to an origin, for one exchange. */
+export interface Origin extends Pick<OriginConnection, 'ask' | 'resume'> {
+  readonly socket: net.Socket;
   /** The exchange is over and the connection may serve the next one. */
   release(): void;
   destroy(): void;
 }
 
+export interface Wanted {
+  readonly url: string;
+  /** Asking twice does what asking once does, and there is no body to send again (RFC 9110 section 9.2.2). */
+  readonly isRepeatable: boolean;
+}
+
 interface Kept {
   busy: boolean;
-  readonly origin: Origin;
   readonly socket: net.Socket;
-  readonly candidate: Candidate;
+  readonly connection: OriginConnection;
+  readonly candidate: Reached<Origin>['candidate'];
+  readonly origins: Origins;
 }
+
+type Reach = (way: Way) => Promise<Reached<net.Socket>>;
+
+type Reopen = (signal: AbortSignal) => Promise<Kept>;
 
 /** By what was judged; several with the same key serve the streams of one HTTP/2 connection. */
 type Origins = Map<string, Set<Kept>>;
 
 const keptBy = new WeakMap<TLSSocket, Origins>();
 
-/** Beyond these an idle connection is not worth its memory here and there. */
+/** Of one device connection, to all its origins together: a device that goes through many hosts must not use
+ *  up the descriptors of all (threats R10). */
 const maxIdle = 8;
+
+/** Origins close idle connections after 5 s and more: not much is left to be won then. */
+const restMs = 4000;
 
 /** A kept connection, or a new one. The key holds everything that was judged: the target, the
  *  addresses, the egress address and the upstream; whatever of it changes, nothing is reused. */
 export async function originOf(
   device: TLSSocket,
   way: Way,
-  url: string,
-  reach: (way: Way) => Promise<Reached<net.Socket>>,
+  wanted: Wanted,
+  reach: Reach,
 ): Promise<Reached<Origin>> {
   const origins = originsOf(device);
   const judged = way.candidates.map(({ address, source }) => `${address.text}<${source.text}`);
-  const key = [url, way.tunnel.upstream ?? '', ...judged.toSorted()].join(' ');
-  const same = origins.get(key) ?? new Set<Kept>();
-  origins.set(key, same);
-  // One exchange at a time on each: no stream waits for another (threats M17). undici destroys a
-  // connection that cannot serve one more request (after HEAD, after `Connection: close`), and the
-  // next request may be here before the event that says so.
-  const idle = [...same].find((one) => !one.busy && !one.socket.destroyed);
-  if (idle !== undefined) {
-    idle.busy = true;
-    return { carrier: idle.origin, candidate: idle.candidate };
+  const { upstream, sources } = way.tunnel;
+  const through =
+    upstream === null ? '' : [upstream, sources.v4[0]?.text, sources.v6[0]?.text].join('<');
+  const key = [wanted.url, through, ...judged.sort()].join(' ');
+  const open = async (to: Way): Promise<Kept> => keep(await reach(to), origins, key);
+  const kept = wanted.isRepeatable ? idleOne(origins.get(key)) : null;
+  if (kept === null) {
+    const fresh = await open(way);
+    return { carrier: lend(fresh, null), candidate: fresh.candidate };
   }
+  const reopen: Reopen = (signal) => open(onceMore(way, kept, signal));
+  return { carrier: lend(kept, reopen), candidate: kept.candidate };
+}
 
-  const { carrier: socket, candidate } = await reach(way);
-  const client = new Client(url, {
-    pipelining: 1,
-    allowH2: false,
-    // Whoever carries the exchange watches both directions for silence.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    // The client gets this socket and never opens another: a new one has to be admitted.
-    // Never from within this call: undici would not send what waits for it.
-    connect: (_, callback) =>
-      queueMicrotask(() => {
-        if (socket.destroyed) callback(new Error('the origin closed the connection'), null);
-        else callback(null, socket);
-      }),
-  });
-  const origin: Origin = {
-    client,
+/** One exchange at a time on each: no stream waits for another (threats M17). What cannot be asked
+ *  twice takes none: its origin may be closing it just now. */
+function idleOne(same: ReadonlySet<Kept> = new Set()): Kept | null {
+  for (const kept of same) {
+    if (kept.busy || !kept.connection.isIdle()) continue;
+    kept.busy = true;
+    kept.socket.setTimeout(0);
+    return kept;
+  }
+  return null;
+}
+
+/** To the same address from the same address: what was judged and logged stays true. */
+function onceMore(way: Way, { candidate }: Kept, signal: AbortSignal): Way {
+  const { address, source } = candidate;
+  const candidates = way.candidates
+    .filter((one) => one.address.text === address.text)
+    .map((one) => ({ ...one, source, neighbours: [] }));
+  return { ...way, candidates, signal: AbortSignal.any([signalOf(way.signal), signal]) };
+}
+
+function keep({ carrier: socket, candidate }: Reached<net.Socket>, origins: Origins, key: string) {
+  const same = origins.get(key) ?? new Set<Kept>();
+  const kept: Kept = { busy: true, socket, connection: openOrigin(socket), candidate, origins };
+  origins.set(key, same.add(kept));
+  const forget = (): void => {
+    same.delete(kept);
+    if (same.size === 0 && origins.get(key) === same) origins.delete(key);
+  };
+  if (socket.destroyed) forget();
+  else socket.once('close', forget).once('timeout', () => socket.destroy());
+  return kept;
+}
+
+/** `reopen` makes another connection in place of a kept one that its origin is closing: nothing was
+ *  answered, so the request is sent once more (RFC 9112 section 9.3.1). */
+function lend(first: Kept, reopen: Reopen | null): Origin {
+  let kept = first;
+  let reopening: AbortController | null = null;
+
+  async function askAgain(request: OriginRequest, listener: OriginListener, open: Reopen) {
+    reopening = new AbortController();
+    const { signal } = reopening;
+    const next = await open(signal).catch(() => null);
+    if (next !== null) kept = next;
+    if (signal.aborted) next?.socket.destroy();
+    else if (next === null || !isSame(next, first)) listener.fail('origin.incomplete');
+    else next.connection.ask(request, listener);
+  }
+  return {
+    get socket() {
+      return kept.socket;
+    },
+    ask(request, listener) {
+      const { connection } = first;
+      if (reopen === null) return connection.ask(request, listener);
+      const fail: OriginListener['fail'] = (reason) => {
+        if (reason !== 'origin.incomplete' || connection.hasHeard()) listener.fail(reason);
+        else void askAgain(request, listener, reopen);
+      };
+      connection.ask(request, { ...listener, fail });
+    },
+    resume: () => kept.connection.resume(),
     release() {
       kept.busy = false;
-      if ([...same].filter((one) => !one.busy).length > maxIdle) origin.destroy();
+      if (!kept.connection.isIdle() || idleOf(kept.origins) > maxIdle) kept.socket.destroy();
+      else kept.socket.setTimeout(restMs);
     },
     destroy() {
-      same.delete(kept);
-      socket.destroy();
-      client.destroy().catch(() => undefined);
+      reopening?.abort();
+      kept.socket.destroy();
     },
   };
-  const kept: Kept = { busy: true, origin, socket, candidate };
-  same.add(kept);
-  socket.once('close', () => origin.destroy());
-  return { carrier: origin, candidate };
+}
+
+function isSame({ candidate: one }: Kept, { candidate: other }: Kept): boolean {
+  return one.address.text === other.address.text && one.source.text === other.source.text;
+}
+
+function idleOf(origins: Origins): number {
+  let idle = 0;
+  for (const same of origins.values()) for (const { busy } of same) if (!busy) idle += 1;
+  return idle;
 }
 
 function originsOf(device: TLSSocket): Origins {
@@ -89,7 +164,7 @@ function originsOf(device: TLSSocket): Origins {
   const origins: Origins = new Map();
   keptBy.set(device, origins);
   device.once('close', () => {
-    for (const same of origins.values()) for (const { origin } of same) origin.destroy();
+    for (const same of origins.values()) for (const { socket } of same) socket.destroy();
   });
   return origins;
 }

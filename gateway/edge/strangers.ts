@@ -6,6 +6,8 @@ import { clientKey } from './rate.ts';
 export interface StrangerLimits {
   readonly maxPerSource: number;
   readonly maxTotal: number;
+  /** One has been closed to make room. */
+  readonly onEvicted: () => void;
 }
 
 export interface Strangers {
@@ -43,6 +45,7 @@ export function createStrangers(limits: StrangerLimits): Strangers {
     if (oldest === undefined) return;
     leave(oldest);
     oldest.socket.destroy();
+    limits.onEvicted();
   }
 
   return {

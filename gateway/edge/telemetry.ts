@@ -1,13 +1,16 @@
 // Everything the gateway counts and logs, in one place: one line per decision, one when a connection ends.
 
-import type { Log } from '../../runtime/log.ts';
+import { actions } from '../../dtr-rules/parse-rules.ts';
+import { inform, type Log } from '../../runtime/log.ts';
 import type { Histogram, Metrics } from '../../runtime/metrics.ts';
-import type { Pass, Tunnel } from '../decision/decision.ts';
+import type { Pass, Reported, Tunnel } from '../decision/decision.ts';
 import type { Identity } from '../decision/identity.ts';
 import { allReasons, type Reason, stageOf } from '../decision/reasons.ts';
 import { formatTarget } from '../decision/target.ts';
 import type { Asked } from './admit.ts';
 import type { DeviceConnection } from './connection.ts';
+import { type OwnEndpointName, ownEndpoints } from './own.ts';
+import { type Direction, type PaceScope, paceScopes } from './pace.ts';
 import { type LookupWatch, lookupOutcomes } from './resolve.ts';
 import type { SpliceEnd } from './splice.ts';
 
@@ -34,13 +37,24 @@ export interface Decided {
   readonly claimed: string | null;
   readonly outcome: Outcome;
   readonly trail: readonly Pass[];
+  readonly reported: readonly Reported[];
   readonly policyVersion: string;
   readonly elapsedMs: number;
 }
 
+const ends = [
+  'closed',
+  'answered',
+  'idle',
+  'lifetime',
+  'device_error',
+  'origin_error',
+  'cut',
+] as const satisfies readonly (SpliceEnd | 'answered')[];
+
 export interface Ended {
   readonly id: string;
-  readonly end: SpliceEnd | 'answered';
+  readonly end: (typeof ends)[number];
   readonly cutBy: Reason | null;
   /** Why an admitted request got no whole answer; null where nothing failed. */
   readonly failure: Reason | null;
@@ -56,6 +70,17 @@ export interface Malformed {
   readonly detail: string;
 }
 
+/** One of the gateway's own files, or why it was not given. */
+export interface OwnAnswered {
+  readonly id: string;
+  readonly endpoint: OwnEndpointName;
+  readonly connection: DeviceConnection;
+  readonly method: string;
+  readonly deviceId: string | null;
+  readonly reason: Reason | null;
+  readonly elapsedMs: number;
+}
+
 export interface Telemetry extends LookupWatch {
   /** The source port was in use towards a destination; the next one is tried. */
   portBusy(): void;
@@ -64,7 +89,12 @@ export interface Telemetry extends LookupWatch {
   ended(ended: Ended): void;
   /** A request that was refused before anybody could be identified. */
   malformed(malformed: Malformed): void;
+  own(answered: OwnAnswered): void;
   handshakeFailed(clientAddress: string, code: string): void;
+  /** A tunnel has to wait: its device, its user or all devices together have moved as many bytes as they may. */
+  slowed(direction: Direction, by: PaceScope, waitMs: number): void;
+  /** A connection nobody was identified on made room for another. */
+  strangerEvicted(): void;
   /** No descriptors left, for example; the listener goes on. */
   listenerFailed(error: Error): void;
   changeToCut(seconds: number): void;
@@ -86,11 +116,29 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     'reason',
     allReasons,
   );
+  const own = metrics.counterBy(
+    'zonegate_own_requests_total',
+    'Requests for what the gateway itself serves devices, answered or refused, by endpoint.',
+    'endpoint',
+    ownEndpoints,
+  );
   const cuts = metrics.counterBy(
     'zonegate_tunnels_cut_total',
     'Open tunnels closed because they would be refused now, by reason.',
     'reason',
     allReasons,
+  );
+  const ended = metrics.counterBy(
+    'zonegate_tunnels_ended_total',
+    'Tunnels and requests that ended after they were admitted, by how.',
+    'end',
+    ends,
+  );
+  const reports = metrics.counterBy(
+    'zonegate_rules_report_only_total',
+    'Requests that a report-only rule would have decided, by its action.',
+    'action',
+    actions,
   );
   const bytes = metrics.counterBy(
     'zonegate_tunnel_bytes_total',
@@ -101,6 +149,18 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
   const handshakes = metrics.counter(
     'zonegate_tls_handshake_failures_total',
     'TLS handshakes that did not complete.',
+  );
+  const slowedSeconds = metrics.counterOf(
+    'zonegate_tunnel_slowed_seconds_total',
+    'Time that tunnels had to wait because their device, their user or all devices together had moved as many bytes as they may, summed over tunnels.',
+    ['direction', 'limit'],
+  );
+  for (const limit of paceScopes) {
+    for (const direction of ['sent', 'received']) slowedSeconds({ direction, limit }).inc(0);
+  }
+  const evicted = metrics.counter(
+    'zonegate_unidentified_connections_evicted_total',
+    'Connections on which no device was identified yet, closed to make room for newer ones.',
   );
   const busyPorts = metrics.counter(
     'zonegate_egress_ports_busy_total',
@@ -140,42 +200,57 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
       admitSeconds.observe(decided.elapsedMs / 1000);
       if (outcome.action === 'tunnel') admissions[asked.kind].inc();
       else refusals[outcome.reason].inc();
-      log.info(decisionFields(decided), decisionText(decided));
+      for (const { action } of decided.reported) reports[action].inc();
+      inform(log, decisionFields(decided));
     },
-    ended(ended) {
-      const reason = ended.cutBy ?? ended.failure;
-      if (ended.cutBy !== null) cuts[ended.cutBy].inc();
-      else if (ended.failure !== null) refusals[ended.failure].inc();
-      bytes.sent.inc(ended.bytes.sent);
-      bytes.received.inc(ended.bytes.received);
-      life.observe(ended.elapsedMs / 1000);
-      log.info(
-        {
-          'event.name': 'zonegate.tunnel.end',
-          'zonegate.tunnel.id': ended.id,
-          'zonegate.end': ended.cutBy === null ? ended.end : 'cut',
-          ...(reason && { 'zonegate.stage': stageOf(reason), 'zonegate.reason': reason }),
-          'zonegate.bytes.sent': ended.bytes.sent,
-          'zonegate.bytes.received': ended.bytes.received,
-          'zonegate.duration_ms': Math.round(ended.elapsedMs),
-        },
-        endText(ended),
-      );
+    ended(tunnel) {
+      const reason = tunnel.cutBy ?? tunnel.failure;
+      const end = tunnel.cutBy === null ? tunnel.end : 'cut';
+      ended[end].inc();
+      if (tunnel.cutBy !== null) cuts[tunnel.cutBy].inc();
+      else if (tunnel.failure !== null) refusals[tunnel.failure].inc();
+      bytes.sent.inc(tunnel.bytes.sent);
+      bytes.received.inc(tunnel.bytes.received);
+      life.observe(tunnel.elapsedMs / 1000);
+      inform(log, {
+        'event.name': 'zonegate.tunnel.end',
+        'zonegate.tunnel.id': tunnel.id,
+        'zonegate.end': end,
+        'zonegate.stage': reason === null ? undefined : stageOf(reason),
+        'zonegate.reason': reason ?? undefined,
+        'zonegate.bytes.sent': tunnel.bytes.sent,
+        'zonegate.bytes.received': tunnel.bytes.received,
+        'zonegate.duration_ms': Math.round(tunnel.elapsedMs),
+        msg: endText(tunnel),
+      });
     },
     malformed({ id, reason, connection, detail }) {
       refusals[reason].inc();
-      log.info(
-        {
-          'event.name': 'zonegate.admit',
-          'zonegate.tunnel.id': id,
-          ...connectionFields(connection),
+      inform(log, {
+        ...callerFields('zonegate.admit', id, connection),
+        'zonegate.action': 'refuse',
+        'zonegate.stage': stageOf(reason),
+        'zonegate.reason': reason,
+        'zonegate.detail': detail,
+        msg: `refused: ${reason}`,
+      });
+    },
+    own({ id, endpoint, connection, method, deviceId, reason, elapsedMs }) {
+      own[endpoint].inc();
+      if (reason !== null) refusals[reason].inc();
+      inform(log, {
+        ...callerFields('zonegate.own', id, connection),
+        'http.request.method': method,
+        'device.id': deviceId,
+        'zonegate.endpoint': endpoint,
+        ...(reason && {
           'zonegate.action': 'refuse',
           'zonegate.stage': stageOf(reason),
           'zonegate.reason': reason,
-          'zonegate.detail': detail,
-        },
-        `refused: ${reason}`,
-      );
+        }),
+        'zonegate.duration_ms': Math.round(elapsedMs * 10) / 10,
+        msg: reason === null ? `served ${endpoint}` : `refused ${endpoint}: ${reason}`,
+      });
     },
     listenerFailed(error) {
       log.error({ err: error }, 'a connection could not be accepted');
@@ -187,6 +262,8 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         'handshake failed',
       );
     },
+    slowed: (direction, limit, waitMs) => slowedSeconds({ direction, limit }).inc(waitMs / 1000),
+    strangerEvicted: () => evicted.inc(),
     lookedUp(outcome, elapsedMs) {
       lookups[outcome].inc();
       if (elapsedMs !== null) lookupSeconds.observe(elapsedMs / 1000);
@@ -196,9 +273,10 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
   };
 }
 
-function endText({ cutBy, failure }: Ended): string {
+function endText({ end, cutBy, failure }: Ended): string {
   if (cutBy !== null) return `tunnel cut: ${cutBy}`;
-  return failure === null ? 'tunnel ended' : `tunnel failed: ${failure}`;
+  if (failure !== null) return `tunnel failed: ${failure}`;
+  return end === 'lifetime' ? 'tunnel ended: its lifetime is over' : 'tunnel ended';
 }
 
 function decisionText({ asked, outcome }: Decided): string {
@@ -208,55 +286,51 @@ function decisionText({ asked, outcome }: Decided): string {
     : `refused ${target}: ${outcome.reason}`;
 }
 
-function decisionFields(decided: Decided): Record<string, unknown> {
-  const { asked, identity, outcome, trail } = decided;
+/** What is undefined is left out. One object of always the same shape: many spreads cost as much as the line. */
+function decisionFields(decided: Decided) {
+  const { asked, identity, outcome, trail, reported } = decided;
   const { connection, target } = asked;
+  const tunnelled = outcome.action === 'tunnel' ? outcome : undefined;
+  const refused = outcome.action === 'refuse' ? outcome : undefined;
   return {
-    'event.name': 'zonegate.admit',
-    'zonegate.tunnel.id': decided.id,
-    ...connectionFields(connection),
+    ...callerFields('zonegate.admit', decided.id, connection),
     'server.address': target.host,
     'server.port': target.port,
     'http.request.method': asked.method,
     'device.id': decided.claimed,
     'user.name': identity?.user ?? null,
+    'zonegate.app': identity?.app ?? null,
     'zonegate.action': outcome.action,
-    ...(outcome.action === 'tunnel' ? tunnelFields(outcome) : refusalFields(outcome)),
+    'zonegate.rule': tunnelled?.tunnel.rule,
+    'zonegate.rule_set': tunnelled?.tunnel.set,
+    'zonegate.pool': tunnelled?.tunnel.pool,
+    'zonegate.upstream': tunnelled?.tunnel.upstream,
+    'zonegate.dial.address': tunnelled?.dialled,
+    'zonegate.egress.address': tunnelled?.source,
+    'zonegate.stage': refused && stageOf(refused.reason),
+    'zonegate.reason': refused?.reason,
+    'zonegate.by': refused?.by,
+    'error.message': refused?.cause ?? undefined,
     'zonegate.trail': trail.map(({ stage, by }) => `${stage}=${by}`),
+    report_only: reported.length === 0 ? undefined : reported,
     'zonegate.policy.version': decided.policyVersion,
     'zonegate.duration_ms': Math.round(decided.elapsedMs * 10) / 10,
+    msg: decisionText(decided),
   };
 }
 
 /** Who is at the other end, whether or not anything it says makes sense. */
-function connectionFields({ peer, ...connection }: DeviceConnection) {
+function callerFields(event: string, id: string, connection: DeviceConnection) {
+  const { certificate, resumed } = connection.peer;
   return {
+    'event.name': event,
+    'zonegate.tunnel.id': id,
     'client.address': connection.clientAddress,
     'client.port': connection.clientPort,
     'tls.protocol.version': connection.tlsVersion,
     'tls.cipher': connection.tlsCipher,
-    'tls.client.resumed': peer.resumed,
-    'tls.client.hash.sha256': peer.certificate?.fingerprint ?? null,
-    'tls.client.subject': peer.certificate?.subjectText ?? null,
-  };
-}
-
-function tunnelFields(outcome: Extract<Outcome, { action: 'tunnel' }>) {
-  return {
-    'zonegate.rule': outcome.tunnel.rule,
-    'zonegate.rule_set': outcome.tunnel.set,
-    'zonegate.pool': outcome.tunnel.pool,
-    'zonegate.upstream': outcome.tunnel.upstream,
-    'zonegate.dial.address': outcome.dialled,
-    'zonegate.egress.address': outcome.source,
-  };
-}
-
-function refusalFields(outcome: Extract<Outcome, { action: 'refuse' }>) {
-  return {
-    'zonegate.stage': stageOf(outcome.reason),
-    'zonegate.reason': outcome.reason,
-    'zonegate.by': outcome.by,
-    ...(outcome.cause === null ? {} : { 'error.message': outcome.cause }),
+    'tls.client.resumed': resumed,
+    'tls.client.hash.sha256': certificate?.fingerprint ?? null,
+    'tls.client.subject': certificate?.subjectText ?? null,
   };
 }

@@ -36,8 +36,10 @@ export function createAsking(
     const controller = new AbortController();
     const { signal } = controller;
     inFlight.add(controller);
-    const late = new SourceError('outage', `no answer within ${deadlineMs} ms`);
-    const deadline = setTimeout(() => controller.abort(late), deadlineMs);
+    // Made when it is late, not before: an error with its stack costs more than the rest of a question.
+    const late = (): void =>
+      controller.abort(new SourceError('outage', `no answer within ${deadlineMs} ms`));
+    const deadline = setTimeout(late, deadlineMs);
     try {
       const report = await Promise.race([source.fetch(deviceId, signal), rejectedBy(signal)]);
       if (report === null || report.deviceId === deviceId) return report;

@@ -9,6 +9,7 @@ import type { PostureSource } from './source.ts';
 export interface PostureCacheOptions {
   readonly source: PostureSource;
   readonly maxAgeMs: number; // a report is used for this long without asking again
+  readonly ages?: 'since-fetched'; // counted from when its source had it, however many hands it went through
   readonly negativeMs: number; // "no such device" is believed for this long
   readonly maxDevices: number;
   readonly deadlineMs: number;
@@ -28,6 +29,8 @@ export interface PostureCache {
   refresh(deviceId: string): Promise<PostureFacts>;
   // Asks again for those no longer fresh, and tells the listeners about every one: grace runs out by time alone.
   recheck(deviceIds: Iterable<string>): Promise<void>;
+  // The source has new answers: what it said until now is not believed without asking again.
+  outdate(): void;
   // Re-checks every `recheckMs` until `close`.
   start(liveDevices: () => Iterable<string>): void;
   // Returns how to stop listening.
@@ -42,10 +45,12 @@ interface Entry {
   readonly facts: PostureFacts;
   readonly since: number;
   readonly freshUntil: number;
+  readonly edition: number; // that of the source when it was asked
   readonly named: PostureReport | null; // the last report ever: events of a device now unknown still find it
 }
 
 interface Flight {
+  readonly edition: number;
   readonly done: Promise<PostureFacts>;
   next: Promise<PostureFacts> | null;
 }
@@ -62,6 +67,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   const listeners = new Set<FactsListener>();
   let timer: NodeJS.Timeout | null = null;
   let closed = false;
+  let edition = 0;
   const entries = new LRUCache<string, Entry>({
     max: options.maxDevices,
     dispose({ named }) {
@@ -73,36 +79,42 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     for (const listener of listeners) listener(deviceId, facts);
   }
 
-  function store(deviceId: string, facts: PostureFacts, freshForMs: number): PostureFacts {
+  function store(
+    deviceId: string,
+    facts: PostureFacts,
+    { freshForMs, asked }: { readonly freshForMs: number; readonly asked: number },
+  ): PostureFacts {
     const before = entries.peek(deviceId);
     const since = now();
     const named = facts.report ?? before?.named ?? null;
-    entries.set(deviceId, { facts, since, freshUntil: since + freshForMs, named });
+    const freshUntil = since + freshForMs;
+    entries.set(deviceId, { facts, since, freshUntil, edition: asked, named });
     if (named !== null) index.add(named);
     if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
     return facts;
   }
 
-  function settle(deviceId: string, outcome: Outcome): PostureFacts {
+  function settle(deviceId: string, outcome: Outcome, asked: number): PostureFacts {
     const last = entries.peek(deviceId)?.facts.report ?? null;
     switch (outcome.kind) {
       case 'answered': {
         const { report } = outcome;
-        const freshForMs = report === null ? options.negativeMs : options.maxAgeMs;
-        return store(deviceId, { report, known: true }, freshForMs);
+        const age = options.ages && report ? now() - report.fetchedAt : 0;
+        const freshForMs = report === null ? options.negativeMs : options.maxAgeMs - age;
+        return store(deviceId, { report, known: true }, { freshForMs, asked });
       }
       // Grace is for silence, not for an answer that contradicts itself (threats P06).
       case 'unbelievable':
-        return store(deviceId, { report: null, known: false }, FAILURE_MS);
+        return store(deviceId, { report: null, known: false }, { freshForMs: FAILURE_MS, asked });
       // Whoever relays has the longer memory, and knows too when a report must no longer be believed.
       case 'outage': {
         const report = outcome.relayed === null ? last : outcome.relayed.last;
-        return store(deviceId, { report, known: false }, FAILURE_MS);
+        return store(deviceId, { report, known: false }, { freshForMs: FAILURE_MS, asked });
       }
       // Devices never seen leave no trace: an outage must not push good reports out of memory.
       case 'left_alone':
         if (!entries.has(deviceId)) return { report: null, known: false };
-        return store(deviceId, { report: last, known: false }, 0);
+        return store(deviceId, { report: last, known: false }, { freshForMs: 0, asked });
     }
   }
 
@@ -110,17 +122,28 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   function ask(deviceId: string): Promise<PostureFacts> {
     const current = flights.get(deviceId);
     if (current !== undefined) return current.done;
+    const asked = edition;
     const done = asking
       .ask(deviceId)
-      .then((outcome) => settle(deviceId, outcome))
+      .then((outcome) => settle(deviceId, outcome, asked))
       .finally(() => flights.delete(deviceId));
-    flights.set(deviceId, { done, next: null });
+    flights.set(deviceId, { edition: asked, done, next: null });
     return done;
+  }
+
+  // What is in flight may speak of the time before: one more follows, for all who ask meanwhile.
+  function refresh(deviceId: string): Promise<PostureFacts> {
+    const flight = flights.get(deviceId);
+    if (flight === undefined) return ask(deviceId);
+    flight.next ??= flight.done.then(() => ask(deviceId));
+    return flight.next;
   }
 
   function facts(deviceId: string): Promise<PostureFacts> {
     const entry = entries.get(deviceId);
-    return isFresh(entry, now()) ? Promise.resolve(entry.facts) : ask(deviceId);
+    if (isFresh(entry, now()) && entry.edition === edition) return Promise.resolve(entry.facts);
+    const flight = flights.get(deviceId);
+    return flight === undefined || flight.edition === edition ? ask(deviceId) : refresh(deviceId);
   }
 
   async function recheck(deviceIds: Iterable<string>): Promise<void> {
@@ -147,14 +170,11 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     source: source.name,
     facts,
     peek: (deviceId) => entries.peek(deviceId)?.facts,
-    refresh(deviceId) {
-      const flight = flights.get(deviceId);
-      if (flight === undefined) return ask(deviceId);
-      // What is in flight may speak of the time before: one more follows, for all who ask meanwhile.
-      flight.next ??= flight.done.then(() => ask(deviceId));
-      return flight.next;
-    },
+    refresh,
     recheck,
+    outdate() {
+      edition += 1;
+    },
     start,
     onChange(listener) {
       listeners.add(listener);

@@ -13,6 +13,7 @@ export interface InventoryDevice {
   readonly user: string | null;
   readonly platform: string | null;
   readonly groups: readonly string[];
+  readonly tags: readonly string[];
   readonly enrolled: boolean;
   readonly compliant: boolean;
   readonly compromised: boolean;
@@ -46,6 +47,7 @@ const DEVICE = section({
   user: optional(z.string().min(1)),
   platform: optional(z.enum(['ios', 'macos', 'android', 'windows', 'chromeos', 'linux'])),
   groups: z.array(z.string().min(1)).default([]),
+  tags: z.array(z.string().min(1)).default([]),
   enrolled: z.boolean(),
   compliant: z.boolean(),
   compromised: z.boolean(),
@@ -100,7 +102,7 @@ function byDeviceId(devices: readonly InventoryDevice[]): ReadonlyMap<string, In
 
 // The file is the truth at the moment it is asked, so its reports never grow old by themselves.
 function toReport(device: InventoryDevice, source: string, now: number): PostureReport {
-  const { udid, serial, user, platform, groups, lastSeen } = device;
+  const { udid, serial, user, platform, groups, tags, lastSeen } = device;
   return {
     source,
     id: udid,
@@ -109,6 +111,7 @@ function toReport(device: InventoryDevice, source: string, now: number): Posture
     user,
     platform,
     groups,
+    tags,
     enrollment: device.enrolled ? 'enrolled' : 'not_enrolled',
     compliance: device.compliant ? 'compliant' : 'non_compliant',
     compromised: device.compromised ? 'yes' : 'no',

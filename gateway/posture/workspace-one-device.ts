@@ -45,6 +45,7 @@ export function readDevice(device: Fields, context: ReadContext): PostureReport 
     user: optionalText(device, 'UserName'),
     platform: PLATFORM.get(lettersOf(optionalText(device, 'Platform') ?? '')) ?? null,
     groups: group === null ? [] : [group],
+    tags: [],
     enrollment: ENROLLED.has(lettersOf(requireText(device, 'EnrollmentStatus')))
       ? 'enrolled'
       : 'not_enrolled',

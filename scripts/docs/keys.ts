@@ -68,18 +68,27 @@ function walk(given: z.core.$ZodType, place: Place): readonly Key[] {
     case 'record': {
       const path = `${place.path}.<name>`;
       const keys = walk(def.valueType, { ...place, path });
-      const isLeaf = bareOf(def.valueType).schema._zod.def.type !== 'object';
+      const isLeaf = alternatives(def.valueType).length === 0;
       return isLeaf ? [{ ...key(describe(def.valueType)), path }] : keys;
     }
     case 'union': {
-      const options = def.options.map((option) => bareOf(option).schema);
-      if (!options.every((option) => option._zod.def.type === 'object'))
-        return [key(describe(given))];
-      return merged(def.options.flatMap((option, i) => walk(option, variantOf(options[i], place))));
+      const options = alternatives(given);
+      if (options.length === 0) return [key(describe(given))];
+      const lists = def.options.map((option, i) => walk(option, variantOf(options[i], place)));
+      return merged(lists.flat().map((key) => ({ ...key, isRequired: isNeeded(key, lists) })));
     }
     default:
       return [key(describe(given))];
   }
+}
+
+/** The sections that may stand here: one, several of a union, or none where it is no section. */
+function alternatives(given: z.core.$ZodType): readonly Schema[] {
+  const { schema } = bareOf(given);
+  const { def } = schema._zod;
+  const options =
+    def.type === 'union' ? def.options.map((option) => bareOf(option).schema) : [schema];
+  return options.every((option) => option._zod.def.type === 'object') ? options : [];
 }
 
 /** A section that is filled with defaults when it is left out says nothing of its own. */
@@ -92,6 +101,12 @@ function variantOf(option: Schema | undefined, place: Place): Place {
   const kind = def?.type === 'object' ? (def.shape['kind'] as Schema | undefined) : undefined;
   if (kind?._zod.def.type !== 'literal') return place;
   return { ...place, variant: `\`kind: ${String(kind._zod.def.values[0])}\`` };
+}
+
+/** A key of its own that only some of several ways to write a section have is needed in that way alone. */
+function isNeeded(key: Key, lists: readonly (readonly Key[])[]): boolean {
+  if (!key.isRequired || key.variant !== null || key.path.includes('[]')) return key.isRequired;
+  return lists.every((keys) => keys.some(({ path }) => path === key.path));
 }
 
 /** The same key of several variants is one row. */

@@ -5,7 +5,7 @@ export const folded: Readonly<Record<string, string>> = {
   'identity.deviceId': 'a certificate field',
   'identity.user': 'a certificate field',
   'identity.serial': 'a certificate field',
-  'identity.app': 'a certificate field',
+  'identity.app': 'a certificate field, `listener: true` or `header:` and its name',
   'idp.trustedProxies': 'a list, each an address, a block or a span',
   'zones[].gateways': 'a list, each an address, a block or a span',
   'zones[].proxies': 'a list, each an address, a block or a span',
@@ -21,6 +21,15 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'listeners.deviceHttp1':
     'the same with HTTP/1.1 only, for clients that break on a proxy that offers HTTP/2 (Go, undici); none by default',
 
+  'listeners.pac':
+    'where PAC files are fetched without a certificate, at the addresses that `profiles.pacSecret` makes; nothing else is served there; none by default',
+
+  'listeners.apps':
+    'listeners for one application each, where a per-app profile can send its traffic; believed with `identity.app: { listener: true }`',
+  'listeners.apps[].listen': 'like `listeners.device`',
+  'listeners.apps[].app':
+    'which application connects there: its name in the rule file, or one of its identifiers',
+
   'tls.certificate': 'the certificate that devices see, leaf first, then intermediates; PEM',
   'tls.key': 'its private key; PEM',
 
@@ -30,7 +39,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'identity.deviceId': 'which field holds the UDID; a certificate without it is refused',
   'identity.user': 'which field holds the user; for the log',
   'identity.serial': 'which field holds the serial number',
-  'identity.app': 'which field names the application the certificate was issued to',
+  'identity.app':
+    'what is believed about the application of a connection: the field of a certificate issued to it, the listener it comes to, or a header field that its profile sets (any program on the device can set it too; it is never forwarded)',
   'identity.allowedFingerprints': 'if given, only these certificates are admitted',
   'identity.blockedFingerprints': 'certificates that are refused, whoever issued them',
 
@@ -68,10 +78,66 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'egress.bypass':
     'addresses, none of them in a pool, for BYPASS traffic that arrives all the same; left out: it is refused',
 
+  'upstreams.<name>.servers':
+    'instead of one server several, tried in this order; one that fails is left alone for a while, see [Upstream proxies](operating.md#upstream-proxies)',
+  'upstreams.<name>.servers[].host': 'as for a single server',
+  'upstreams.<name>.servers[].port': 'as for a single server',
+  'upstreams.<name>.servers[].username': 'as for a single server',
+  'upstreams.<name>.servers[].password': 'as for a single server',
+  'upstreams.<name>.servers[].tls': 'as for a single server',
+  'upstreams.<name>.servers[].authority': 'as for a single server',
   'upstreams.<name>.host': 'a proxy that rules with PROXY may name',
   'upstreams.<name>.port': 'its port; it is asked with CONNECT',
   'upstreams.<name>.username': 'HTTP Basic user, if it wants one',
   'upstreams.<name>.password': 'its password',
+  'upstreams.<name>.tls':
+    'whether it is spoken to in TLS; its certificate has to be that of `host`',
+  'upstreams.<name>.authority':
+    'certificates of the authorities it may have its certificate from, as PEM; left out: those Node trusts',
+
+  profiles: 'what `zonegate profile` makes [profiles for devices](profiles.md) from',
+  'profiles.gateway':
+    "where devices reach the gateway, by a name in its certificate: `tls.certificate`'s",
+  'profiles.gatewayHttp1':
+    'the same for `listeners.deviceHttp1`; the environment variables name it',
+  'profiles.failMode':
+    '`closed`: what belongs into the tunnel fails without the gateway; `open`: it goes direct then, except what is blocked',
+  'profiles.pacUrl': 'where the PAC file is served; left out: it is a part of the profile',
+  'profiles.pacSecret':
+    'what the addresses of PAC files are made with that are fetched without a certificate; left out: there are none',
+  'profiles.pacServer':
+    'where devices reach `listeners.pac`; left out: the host of `profiles.gateway`, with the port of that listener',
+  'profiles.issuer':
+    'common name of who issues the device certificates, so that browsers offer no other certificate',
+  'profiles.authority':
+    "PEM file of who issued the gateway's certificate, for devices that do not trust it yet",
+  'profiles.agent':
+    'where an agent listens on the devices, for programs that cannot speak TLS to a proxy',
+  'profiles.apple.identifier':
+    'what Apple devices and the MDM know the profile by; left out: the name of the gateway, reversed, and `.zonegate`',
+  'profiles.apple.visibleName': 'what people read on Apple devices',
+  'profiles.apple.acme':
+    'how Apple devices come by their certificate: from an ACME server, with a key bound to the device',
+  'profiles.apple.acme.directoryUrl': 'the directory of the ACME server',
+  'profiles.apple.acme.clientIdentifier':
+    'what the server knows the device by; may be a variable that the MDM fills in, `$SERIALNUMBER` for example',
+  'profiles.apple.acme.subject': 'the subject to ask for; the MDM fills in variables',
+  'profiles.apple.acme.keyType':
+    'the kind of key; one bound to the hardware has to be `ECSECPrimeRandom`',
+  'profiles.apple.acme.keySize': 'its size in bits; 256 or 384 for one bound to the hardware',
+  'profiles.apple.acme.hardwareBound':
+    'whether the key is made in the Secure Enclave and cannot leave it',
+  'profiles.apple.acme.attest': 'whether the device proves to the server what it is',
+  'profiles.apple.scep': 'the same from a SCEP server',
+  'profiles.apple.scep.url': 'where it is',
+  'profiles.apple.scep.name': 'what the server calls its authority, where it has more than one',
+  'profiles.apple.scep.subject': 'the subject to ask for; the MDM fills in variables',
+  'profiles.apple.scep.challenge': 'the shared secret; it becomes a part of the profile',
+  'profiles.apple.scep.keySize': 'size of the RSA key in bits',
+  'profiles.apple.scep.keyUsage': 'what the key is for: 1 signing, 4 encryption, 5 both',
+  'profiles.deviceFiles.certificate': "where on the devices the device's certificate is, PEM",
+  'profiles.deviceFiles.key': 'and its private key',
+  'profiles.deviceFiles.authority': 'and a copy of `profiles.authority`',
 
   'dns.servers':
     'resolvers; the one that answered last is asked first, the next when it fails or is silent; left out: those of the system',
@@ -94,6 +160,13 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
 
   'limits.tunnels': 'open connections in all',
   'limits.tunnelsPerDevice': 'open connections of one device',
+  'limits.tunnelsPerUser':
+    'open connections of all devices whose certificates name the same user (`identity.user`); left out: no limit',
+  'limits.connectionsPerDevice':
+    'open TLS connections of one device; over HTTP/1.1 each tunnel needs one; left out: twice `limits.tunnelsPerDevice`',
+  'limits.newTunnels':
+    'new tunnels and requests a second in all; twice as many at once; left out: no limit',
+  'limits.newTunnelsPerUser': 'and of one user; left out: no limit',
   'listeners.proxyProtocol':
     'balancers in front say who is calling; off by default, and then a header is no TLS',
   'listeners.proxyProtocol.peers':
@@ -104,10 +177,18 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
     'TLS handshakes a second with one certificate; twice as many at once',
   'limits.newTunnelsPerDevice':
     'new tunnels and requests a second of one device; twice as many at once',
+  'limits.bytesPerSecondPerDevice':
+    "bytes a second of all tunnels and requests of one device together, each way; what is faster is slowed, never refused; a second's worth may move at once; holds for tunnels opened from then on; left out: no limit",
+  'limits.bytesPerSecondPerUser':
+    'and of all devices whose certificates name the same user (`identity.user`); left out: no limit',
+  'limits.bytesPerSecond':
+    'and of all devices; each gets an equal part, and what some leave the others share; left out: no limit',
   'limits.streamsPerConnection': 'HTTP/2 streams at once on one connection of a device',
   'limits.unauthenticated': 'connections in all on which no request has been admitted yet',
   'limits.unauthenticatedPerSource': 'and from one address',
   'limits.idleTunnel': 'a tunnel without a byte for so long is closed; a rule may say otherwise',
+  'limits.lifetime':
+    'a tunnel is closed this long after it was opened, busy or not; a rule may say otherwise; left out: never',
   'limits.idleConnection': 'how long a device connection is kept between requests',
   'limits.handshake': 'how long a TLS handshake may take',
   'limits.head': 'how long the head of a request may take',

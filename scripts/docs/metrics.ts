@@ -49,8 +49,16 @@ function readMetrics(text: string): readonly Metric[] {
 }
 
 function labelText(labels: Metric['labels']): string {
-  return [...labels].map(([label, values]) => `\`${label}\`: ${valueText(values)}`).join('; ');
+  return [...labels]
+    .map(([label, values]) => `\`${label}\`: ${configured[label] ?? valueText(values)}`)
+    .join('; ');
 }
+
+// What stands in the configuration of whoever reads this.
+const configured: Readonly<Record<string, string>> = {
+  address: 'an egress address',
+  pool: 'an egress pool',
+};
 
 function valueText(values: ReadonlySet<string>): string {
   if (values.size === allReasons.length) return '[reasons](reasons.md)';

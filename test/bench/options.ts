@@ -40,12 +40,14 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     rounds: Math.ceil(number('--rounds', values.rounds ?? (quick ? '1' : '3'), 100)),
     effort: {
       seconds,
-      warmupSeconds: Math.min(2, seconds / 2),
+      warmupSeconds: quick ? seconds / 2 : 2,
       settleSeconds: quick ? 0.3 : 3,
       idleTunnels: Math.ceil(number('--idle', values.idle ?? (quick ? '100' : '1000'), 50_000)),
     },
     cases:
-      wanted === undefined ? allCases.filter(({ h2 }) => !h2) : pick('--cases', wanted, allCases),
+      wanted === undefined
+        ? allCases.filter(({ usual }) => usual)
+        : pick('--cases', wanted, allCases),
     peers: values.peers === 'none' ? [] : pick('--peers', values.peers?.split(','), peers),
     json: values.json === true,
   };

@@ -49,6 +49,13 @@ export const peers: readonly Contender[] = [
     },
   },
   {
+    name: 'naive-node',
+    unable: [],
+    missing: () => null,
+    prepare: ({ port, certs }) =>
+      Promise.resolve([process.execPath, join(folder, 'naive-node.mjs'), String(port), certs]),
+  },
+  {
     name: 'proxy-chain',
     unable: [],
     missing: () =>

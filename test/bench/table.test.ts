@@ -8,6 +8,7 @@ import { formatTable, median, rowsOf } from './table.ts';
 const one: Case = {
   name: 'full',
   h2: false,
+  usual: true,
   tool: 'tunnelbench',
   args: () => [],
   figures: [{ key: 'cost', title: 'cost', better: 'less' }],

@@ -49,6 +49,12 @@ const violations: readonly Violation[] = [
     rule: 'noRestrictedImports',
   },
   {
+    what: 'a folder of the rule language imports the gateway',
+    file: 'dtr-rules/cover/planted.ts',
+    code: imports('../../gateway/errors.ts'),
+    rule: 'noRestrictedImports',
+  },
+  {
     what: 'an edge imports the configuration',
     file: 'gateway/edge/planted.ts',
     code: imports('../config/config.ts'),

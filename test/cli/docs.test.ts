@@ -76,7 +76,9 @@ function issuesOf(name: string, value: unknown): readonly unknown[] {
   switch (name) {
     case 'dtr.yaml': {
       const parsed = parseRuleFile(value);
-      return parsed.ok ? runRuleTests(parsed.value, compileRules(parsed.value)) : parsed.issues;
+      return parsed.ok
+        ? runRuleTests(parsed.value, compileRules(parsed.value), Date.now())
+        : parsed.issues;
     }
     case 'zones.yaml':
       return issuesIn(parseZones(value));

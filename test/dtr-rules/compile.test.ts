@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { type Address, parseAddress } from '../../dtr-rules/address.ts';
 import { compileRules } from '../../dtr-rules/compile.ts';
 import { compileGlob } from '../../dtr-rules/glob.ts';
-import { inWords, ruleFile, ruleSet, target } from './rule-file.ts';
+import { given, inWords, ruleFile, ruleSet, target } from './rule-file.ts';
 
 function addresses(...texts: readonly string[]): readonly Address[] {
   return texts.map((text) => {
@@ -21,7 +21,7 @@ function ask(
   resolved: readonly string[] | null = null,
 ): string {
   const list = resolved === null ? null : addresses(...resolved);
-  return inWords(ruleSet(...rules).match(target(asked), list));
+  return inWords(ruleSet(...rules).match(target(asked), list, given));
 }
 
 test('the first rule that fits decides, whatever comes after it and however exact that is', () => {
@@ -36,6 +36,7 @@ test('of the destinations of a rule the first that fits is the one reported', ()
   const match = ruleSet('TUNNEL b.example,*.example:443,a.example').match(
     target('a.example:443'),
     null,
+    given,
   );
   assert.equal(match.kind === 'rule' && match.matched.text, '*.example:443');
 });
@@ -98,7 +99,7 @@ test('a BLOCK rule holds its addresses wherever it stands, for its ports', () =>
     'BLOCK 10.1.0.0/16',
   );
   const blocked = (text: string, port: number) =>
-    addresses(text).map((address) => set.blockedAddress(address, port)?.id ?? null)[0];
+    addresses(text).map((address) => set.blockedAddress(address, port, given)?.id ?? null)[0];
   assert.equal(blocked('10.1.0.1', 22), 'r2');
   assert.equal(blocked('10.1.0.1', 443), 'r3');
   assert.equal(blocked('::ffff:10.1.0.1', 443), 'r3');
@@ -121,7 +122,7 @@ test('the first set whose posture, platform and groups fit is assigned, and none
     posture: 'healthy' | 'unhealthy',
     platform: string | null,
     ...groups: readonly string[]
-  ) => rules.assign({ posture, platform, groups })?.set.name ?? null;
+  ) => rules.assign({ posture, platform, groups, tags: [] })?.set.name ?? null;
   assert.equal(assigned('healthy', 'ios', 'x', 'staff'), 'staff phones');
   assert.equal(assigned('healthy', null, 'staff'), 'staff');
   assert.equal(assigned('unhealthy', 'ios', 'admins'), 'staff');
@@ -150,4 +151,46 @@ test('a pattern matches the whole name and needs room for all of its pieces', ()
     assert.ok(compileGlob(pattern)(host), `${pattern} ${host}`);
   for (const [pattern, host] of others)
     assert.ok(!compileGlob(pattern)(host), `${pattern} ${host}`);
+});
+
+test('the next change is the next moment at which a rule of any set begins or ends', () => {
+  const rule = (id: string, dates: object) => ({
+    id,
+    action: 'BLOCK',
+    destinations: ['*'],
+    ...dates,
+  });
+  const rules = compileRules(
+    ruleFile({
+      ruleSets: [
+        {
+          name: 'one',
+          defaultAction: 'BLOCK',
+          rules: [rule('a', { validUntil: '1970-01-01T00:00:09Z' }), rule('always', {})],
+        },
+        {
+          name: 'two',
+          defaultAction: 'BLOCK',
+          rules: [
+            rule('b', { validFrom: '1970-01-01T00:00:05Z', validUntil: '1970-01-01T00:00:07Z' }),
+          ],
+        },
+      ],
+    }),
+  );
+  const changes = [0, 5_000, 6_999, 7_000, 9_000].map((now) => rules.nextChange(now));
+  assert.deepEqual(changes, [5_000, 7_000, 7_000, 9_000, null]);
+});
+
+test('report-only rules are told up to ten, however many fit', () => {
+  const rules = Array.from({ length: 12 }, (_, i) => ({
+    id: `r${i}`,
+    action: 'BLOCK',
+    destinations: ['*'],
+    reportOnly: true,
+  }));
+  const file = ruleFile({ ruleSets: [{ name: 'set', defaultAction: 'TUNNEL', rules }] });
+  const match = compileRules(file).sets[0]?.match(target('a.example:443'), null, given);
+  assert.ok(match?.kind === 'default');
+  assert.equal(match.reported.length, 10);
 });

@@ -87,7 +87,10 @@ test('a character no name or pattern has is named with its place', () => {
   ] as const) {
     const [message, hint] = problem(text);
     assert.ok(message.endsWith(`has ${place}, ${expected}`), message);
-    assert.equal(hint, null);
+    assert.equal(
+      hint,
+      text === 'a b.example' ? 'separate destinations by commas or line ends' : null,
+    );
   }
   assert.equal(problem('*bücher*')[1], 'write international names in their `xn--` form');
 });
@@ -106,8 +109,12 @@ test('what can never match a name is refused', () => {
     '*.xn--a',
     '0x7f.1',
   ]) {
-    assert.equal(problem(text)[0], `\`${text}\` is not a host name`);
+    const long = text.length === 64 ? 'has a label of 64 characters, at most 63 fit' : null;
+    assert.equal(problem(text)[0], `\`${text}\` ${long ?? 'is not a host name'}`);
   }
+  assert.match(problem(`*.${'b'.repeat(300)}.example`)[0], /has a label of 300 characters/);
+  assert.match(problem(`*${'b'.repeat(64)}*`)[0], /can match no host name$/);
+  assert.ok(readDestination(`*${'b'.repeat(63)}.${'c'.repeat(63)}*`).ok);
   assert.match(problem(`a*${'b'.repeat(252)}`)[0], /is longer than 253 characters$/);
   assert.match(problem(`a*${'b'.repeat(252)}`)[0], /^`.{79}…`/);
 });
@@ -144,6 +151,11 @@ test('a URL is refused with its host as a hint', () => {
   assert.equal(hint, 'write `example.com`');
 });
 
+test('a user in a URL is no part of the host in the hint', () => {
+  assert.equal(problem('https://a@b.example/')[1], 'write `b.example`');
+  assert.equal(problem('https://a:1@2@b.example:443?x')[1], 'write `b.example:443`');
+});
+
 test('a pasted line is separated at commas and newlines, and ports stay with their destination', () => {
   const text = '*acme.okta.com,login.example.com:443,8443-8450,\n 10.0.0.0/8:22 , [::1]:80,81,,*';
   assert.deepEqual(splitDestinations(text), [
@@ -161,4 +173,22 @@ test('a pasted line is separated at commas and newlines, and ports stay with the
     '443',
   ]);
   assert.deepEqual(splitDestinations(' , \n'), []);
+});
+
+test('what spreadsheets, mails and other products leave around destinations is taken off', () => {
+  const pasted =
+    '\ufeff"a.example", \u201c*.b.example\u201d;\'c.example:443;8443\'\t.d.example\u00a0\r\n\r\n"e.example,f.example",';
+  assert.deepEqual(splitDestinations(pasted), [
+    'a.example',
+    '*.b.example',
+    'c.example:443,8443',
+    '.d.example',
+    'e.example',
+    'f.example',
+  ]);
+  assert.deepEqual(splitDestinations('10.0.0.1 - 10.0.0.9 , 2001:db8::a - 2001:db8::f'), [
+    '10.0.0.1-10.0.0.9',
+    '2001:db8::a-2001:db8::f',
+  ]);
+  assert.deepEqual(splitDestinations('"" ; \'\''), []);
 });

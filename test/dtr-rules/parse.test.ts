@@ -30,32 +30,62 @@ function issue(value: unknown): string {
 }
 
 test('a whole file is read with everything in it', () => {
-  const [only] = ruleFile({
+  const mail = { bundleId: 'com.example.mail', path: 'C:\\Mail\\mail.exe' };
+  const file = ruleFile({
+    applications: { mail, browser: { publisher: 'CN=Example', packageName: 'org.example' } },
     ruleSets: [
       {
         name: 'Staff, all countries',
-        assign: { posture: 'any', platforms: ['ios', 'macos'], groups: ['staff'] },
+        mode: 'per-app',
+        assign: {
+          posture: 'any',
+          platforms: ['ios', 'macos'],
+          groups: ['staff'],
+          tags: ['kiosk'],
+        },
         defaultAction: 'BLOCK',
         rules: [
           {
             id: 'partner',
             action: 'PROXY',
+            apps: ['mail'],
             upstream: 'partner-proxy',
             destinations: 'a.example:443,8443\n*.b.example',
             egress: 'main',
             open: ['10.20.0.0/16'],
             idle: '10m',
+            lifetime: '12h',
+            validFrom: '2026-12-01T00:00:00Z',
+            validUntil: '2027-01-01T01:00:00+01:00',
+            reportOnly: true,
             description: 'the partner',
+            ticket: 'CHG-1234',
           },
         ],
       },
     ],
-  }).sets;
+  });
+  const nothing = { bundleId: null, packageName: null, path: null, publisher: null };
+  const [first, second] = file.applications;
+  assert.deepEqual(first, { ...nothing, name: 'mail', ...mail });
+  assert.deepEqual(second, {
+    ...nothing,
+    name: 'browser',
+    publisher: 'CN=Example',
+    packageName: 'org.example',
+  });
+  const [only] = file.sets;
   assert.ok(only);
   const { rules, ...rest } = only;
   assert.deepEqual(rest, {
     name: 'Staff, all countries',
-    assign: { posture: ['healthy', 'unhealthy'], platforms: ['ios', 'macos'], groups: ['staff'] },
+    mode: 'per-app',
+    assign: {
+      posture: ['healthy', 'unhealthy'],
+      platforms: ['ios', 'macos'],
+      groups: ['staff'],
+      tags: ['kiosk'],
+    },
     defaultAction: 'BLOCK',
     path: ['ruleSets', 0],
   });
@@ -68,6 +98,7 @@ test('a whole file is read with everything in it', () => {
     {
       id: 'partner',
       action: 'PROXY',
+      apps: [first],
       destinations: [
         { kind: 'host', host: 'a.example', ports, text: 'a.example:443,8443' },
         { kind: 'subdomains', suffix: 'b.example', apex: false, ...everyPort },
@@ -76,7 +107,12 @@ test('a whole file is read with everything in it', () => {
       egress: 'main',
       open: [parseAddressRange('10.20.0.0/16')],
       idleMs: 600_000,
+      lifetimeMs: 43_200_000,
+      validFromMs: Date.UTC(2026, 11, 1),
+      validUntilMs: Date.UTC(2027, 0, 1),
+      reportOnly: true,
       description: 'the partner',
+      ticket: 'CHG-1234',
       path: ['ruleSets', 0, 'rules', 0],
     },
   ]);
@@ -84,16 +120,100 @@ test('a whole file is read with everything in it', () => {
 
 test('what is left out asks nothing, except that the device is healthy', () => {
   const [only] = ruleFile({ ruleSets: [{ name: 'all', defaultAction: 'BYPASS' }] }).sets;
-  assert.deepEqual(only?.assign, { posture: ['healthy'], platforms: null, groups: null });
+  assert.deepEqual(only?.assign, {
+    posture: ['healthy'],
+    platforms: null,
+    groups: null,
+    tags: null,
+  });
+  assert.equal(only?.mode, 'full-device');
   assert.deepEqual(only?.rules, []);
   const [bare] = ruleFile(withRule({})).sets[0]?.rules ?? [];
   assert.deepEqual(
-    [bare?.upstream, bare?.egress, bare?.open, bare?.idleMs, bare?.description],
-    [null, null, [], null, null],
+    [bare?.upstream, bare?.egress, bare?.open, bare?.idleMs, bare?.lifetimeMs, bare?.description],
+    [null, null, [], null, null, null],
+  );
+  assert.deepEqual(
+    [bare?.apps, bare?.validFromMs, bare?.validUntilMs, bare?.reportOnly, bare?.ticket],
+    [null, null, null, false, null],
   );
   assert.deepEqual(
     ruleFile(withSet({ assign: { posture: 'unhealthy' } })).sets[0]?.assign.posture,
     ['unhealthy'],
+  );
+});
+
+test('an application says at least one thing that it is known by', () => {
+  const withApps = (applications: object, apps: unknown = ['mail']) => ({
+    applications,
+    ...withRule({ apps }),
+  });
+  const mail = { mail: { bundleId: 'com.example.mail' } };
+  assert.equal(ruleFile(withApps(mail, 'all')).sets[0]?.rules[0]?.apps, null);
+  assert.equal(
+    issue(withApps({ ...mail, empty: {} })),
+    'applications.empty: nothing says which application this is (add `bundleId`, `packageName`, `path`, `publisher`, or several of them)',
+  );
+  assert.equal(
+    issue(withApps({ ...mail, all: { bundleId: 'x' } })),
+    'applications.all: `all` is every application, not a name for one',
+  );
+  assert.match(
+    issue(withApps({ ...mail, 'My App': { path: 'x' } })),
+    /^applications\.My App: .* is not an id/,
+  );
+  assert.match(
+    issue(withApps({ ...mail, b: { path: ' x' } })),
+    /^applications\.b\.path: .*no identifier/,
+  );
+  assert.match(
+    issue(withApps({ ...mail, b: { bundle: 'x', path: 'y' } })),
+    /^applications\.b\.bundle: unknown key/,
+  );
+  assert.match(issue(withApps({ ...mail, b: 7 })), /^applications\.b: expected a mapping/);
+  assert.match(issue(withApps([], 'all')), /^applications: expected a mapping/);
+});
+
+test('a rule names applications of its file, or all of them', () => {
+  const place = 'ruleSets.0.rules.0.apps';
+  const mail = { mail: { bundleId: 'com.example.mail' } };
+  assert.equal(
+    issue({ applications: mail, ...withRule({ apps: ['male'] }) }),
+    `${place}.0: no application \`male\` in this file (known: mail)`,
+  );
+  assert.equal(
+    issue(withRule({ apps: ['mail'] })),
+    `${place}.0: no application \`mail\` in this file (the file has no \`applications\`)`,
+  );
+  assert.match(issue(withRule({ apps: [7] })), /apps\.0: expected text/);
+  assert.equal(issue(withRule({ apps: [] })), `${place}: the list is empty`);
+  assert.match(issue(withRule({ apps: 'mail' })), /apps: expected a list/);
+});
+
+test('applications times destinations are bounded', () => {
+  const names = Array.from({ length: 1_000 }, (_, i) => `app${i}`);
+  const applications = Object.fromEntries(names.map((name) => [name, { bundleId: name }]));
+  const destinations = Array.from({ length: 1_001 }, (_, i) => `host${i}.example`);
+  assert.equal(
+    issue({ applications, ...withRule({ apps: names, destinations }) }),
+    'ruleSets: the rules name more than 1000000 pairs of an application and a destination',
+  );
+});
+
+test('a rule ends after it begins, and only reports when told so plainly', () => {
+  const [from, until] = ['2026-12-01T00:00:00Z', '2026-12-01T01:00:00+01:00'];
+  assert.equal(
+    issue(withRule({ validFrom: from, validUntil: until })),
+    'ruleSets.0.rules.0: the rule is never in force: `validUntil` is not after `validFrom`',
+  );
+  assert.match(issue(withRule({ validFrom: 'soon' })), /validFrom: `soon` is not a moment/);
+  assert.equal(
+    issue(withRule({ reportOnly: 'yes' })),
+    'ruleSets.0.rules.0.reportOnly: expected `true` or `false`, got `yes`',
+  );
+  assert.match(
+    issue(withSet({ mode: 'app' })),
+    /mode: `app` is not one of `full-device`, `per-app`/,
   );
 });
 
@@ -274,12 +394,20 @@ test('bypassed traffic never names an egress pool', () => {
     `ruleSets.0.rules.0.egress: ${problem}`,
   );
   assert.equal(
-    issuesOf(withRule({ action: 'BLOCK', open: ['10.0.0.1'], idle: '1m', egress: 'main' })).length,
-    3,
+    issuesOf(
+      withRule({
+        action: 'BLOCK',
+        open: ['10.0.0.1'],
+        idle: '1m',
+        lifetime: '1h',
+        egress: 'main',
+      }),
+    ).length,
+    4,
   );
 });
 
-test('idle is a duration that a timer can hold', () => {
+test('idle and lifetime are durations that a timer can hold', () => {
   const idleMs = (idle: string) => ruleFile(withRule({ idle })).sets[0]?.rules[0]?.idleMs;
   assert.deepEqual(
     ['1500ms', '30s', '10m', '12h', '7d'].map(idleMs),
@@ -299,6 +427,7 @@ test('idle is a duration that a timer can hold', () => {
     '9999999999s',
   ]) {
     assert.match(issue(withRule({ idle })), /is not a duration from `1s` to `7d`/, idle);
+    assert.match(issue(withRule({ lifetime: idle })), /is not a duration from `1s` to `7d`/, idle);
   }
 });
 
@@ -325,6 +454,9 @@ test('tests are read with their defaults', () => {
         posture: 'unhealthy',
         platform: 'linux',
         groups: ['staff'],
+        tags: ['kiosk'],
+        app: 'com.example.mail',
+        at: '2026-12-01T00:00:00Z',
         deny: ['[2001:db8::1]:443'],
         exact: [
           { target: '192.0.2.1:443', action: 'BYPASS' },
@@ -333,7 +465,7 @@ test('tests are read with their defaults', () => {
       },
     ],
   }).tests;
-  const none = { deny: [], exact: [], groups: [] };
+  const none = { deny: [], exact: [], groups: [], tags: [], app: null, atMs: null };
   assert.deepEqual(first, {
     name: 'one',
     posture: 'healthy',
@@ -347,6 +479,9 @@ test('tests are read with their defaults', () => {
     posture: 'unhealthy',
     platform: 'linux',
     groups: ['staff'],
+    tags: ['kiosk'],
+    app: 'com.example.mail',
+    atMs: Date.UTC(2026, 11, 1),
     accept: [],
     deny: [target('[2001:db8::1]:443')],
     exact: [

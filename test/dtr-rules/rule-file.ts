@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type CompiledSet, compileRules, type Match } from '../../dtr-rules/compile.ts';
 import { parseRuleFile, parseTargetText } from '../../dtr-rules/parse.ts';
-import type { Issue, RuleFile, Target } from '../../dtr-rules/rule.ts';
+import type { Circumstances, Issue, RuleFile, Target } from '../../dtr-rules/rule.ts';
 
 export function ruleFile(value: unknown): RuleFile {
   const parsed = parseRuleFile(value);
@@ -33,15 +33,23 @@ export function ruleSet(...rules: readonly string[]): CompiledSet {
   return set;
 }
 
+/** What most tests ask under: the application is unknown. */
+export const given: Circumstances = { app: null, now: Date.UTC(2026, 11, 1) };
+
 export function target(text: string): Target {
   const parsed = parseTargetText(text);
   assert.ok(parsed, text);
   return parsed;
 }
 
-/** A match on one line: `r1`, `default BYPASS` or `unresolved`, and the addresses it is bound to. */
+/** A match on one line: `r1`, `default BYPASS` or `unresolved`, the addresses it is bound to, what reports only. */
 export function inWords(match: Match): string {
   if (match.kind === 'unresolved') return 'unresolved';
+  const reports = match.reported.map(({ id }) => ` ${id}`).join('');
+  return `${decidedBy(match)}${reports === '' ? '' : ` (reports${reports})`}`;
+}
+
+function decidedBy(match: Exclude<Match, { kind: 'unresolved' }>): string {
   if (match.kind === 'default') return `default ${match.action}`;
   const only = match.addresses?.map(({ text }) => text).join(' ');
   return only === undefined ? match.rule.id : `${match.rule.id} ${only}`;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileRules } from '../../dtr-rules/compile.ts';
 import { runRuleTests } from '../../dtr-rules/run-tests.ts';
-import { ruleFile } from './rule-file.ts';
+import { given, ruleFile } from './rule-file.ts';
 
 const ruleSets = [
   {
@@ -23,7 +23,7 @@ const ruleSets = [
 /** What fails, as `path: message`. */
 function run(changes: object): readonly string[] {
   const file = ruleFile({ ruleSets, tests: [{ name: 'a test', groups: ['staff'], ...changes }] });
-  return runRuleTests(file, compileRules(file)).map(
+  return runRuleTests(file, compileRules(file), given.now).map(
     ({ path, message }) => `${path.join('.')}: ${message}`,
   );
 }
@@ -98,7 +98,7 @@ test('a name that only its addresses can decide fails the test, whichever way it
 
 test('a failure carries its test and its target', () => {
   const file = ruleFile({ ruleSets, tests: [{ name: 'wrong', accept: ['a.example:80'] }] });
-  const [failure] = runRuleTests(file, compileRules(file));
+  const [failure] = runRuleTests(file, compileRules(file), given.now);
   assert.equal(failure?.test, file.tests[0]);
   assert.equal(failure?.target, file.tests[0]?.accept[0]);
 });

@@ -1,9 +1,10 @@
 // For every reason of gateway/decision/reasons.ts, how a client meets it from outside, or why it cannot.
 
+import assert from 'node:assert/strict';
 import type { Reason } from '../../gateway/decision/reasons.ts';
 import { type CertificateRequest, createAuthority } from '../../runtime/authority.ts';
 import type { Answer, DeviceKeys } from '../support/client.ts';
-import { clock, type RunningGateway } from '../support/gateway.ts';
+import { clock, connectOver, type RunningGateway } from '../support/gateway.ts';
 import type { DeviceWords, GatewayWords } from '../support/gateway-folder.ts';
 import {
   type HeldProxy,
@@ -123,6 +124,21 @@ const besides =
     const open = await gateway.connect(gateway.device(first), to(echo.port));
     const refused = await connect(gateway, to(echo.port), gateway.device(second));
     open.socket.destroy();
+    return refused;
+  };
+
+/** Certificates name a user, too. */
+const named = { user: { subject: 'CN' } };
+
+/** At a rate of one a second two at once are the burst, and of three one is refused. */
+const threeAtOnce =
+  (...names: readonly [string, string, string]) =>
+  async (gateway: RunningGateway, { echo }: Lab): Promise<Answer> => {
+    const wires = await Promise.all(names.map((name) => gateway.open(gateway.device(name))));
+    const asked = wires.map((wire) => connectOver(wire, to(echo.port)));
+    const replies = (await Promise.all(asked)).map(({ reply }) => reply);
+    const refused = replies.find(({ status }) => status !== 200);
+    assert.ok(refused, 'one of three is refused');
     return refused;
   };
 
@@ -292,12 +308,23 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
   },
   'limits.device_rate': {
     words: () => ({ settings: { limits: { newTunnelsPerDevice: 1 } } }),
-    // Two at once are the burst.
-    ask: async (gateway, lab) => {
-      await connect(gateway, to(lab.echo.port));
-      await connect(gateway, to(lab.echo.port));
-      return await connect(gateway, to(lab.echo.port));
-    },
+    ask: threeAtOnce('good', 'good', 'good'),
+  },
+  'limits.device_connections': {
+    words: () => ({ settings: { limits: { connectionsPerDevice: 1 } } }),
+    ask: besides('good', 'good'),
+  },
+  'limits.user_tunnels': {
+    words: () => ({ settings: { identity: named, limits: { tunnelsPerUser: 1 } } }),
+    ask: besides('good', 'good'),
+  },
+  'limits.user_rate': {
+    words: () => ({ settings: { identity: named, limits: { newTunnelsPerUser: 1 } } }),
+    ask: threeAtOnce('good', 'good', 'good'),
+  },
+  'limits.rate': {
+    words: () => ({ settings: { limits: { newTunnels: 1 } } }),
+    ask: threeAtOnce('good', 'other', 'good'),
   },
   'limits.tunnels': {
     words: () => ({ settings: { limits: { tunnels: 1 } } }),
@@ -332,6 +359,15 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
     ask: (gateway) => connect(gateway, 'www.partner.test:443'),
   },
   'origin.malformed': { ask: fromOrigin('SSH-2.0-OpenSSH_9.2\r\n', 'stays') },
+  'origin.upgrade': {
+    async ask(gateway) {
+      await using origin = await startScripted(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n',
+      );
+      const fields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+      return await get(gateway, `http://${to(origin.port)}/`, fields);
+    },
+  },
   'origin.incomplete': { ask: fromOrigin('', 'leaves') },
   'origin.timeout': {
     words: () => ({ settings: { limits: { firstByte: '100ms' } } }),

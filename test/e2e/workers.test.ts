@@ -5,17 +5,19 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
-import { openTls, type TlsWire, within } from '../support/client.ts';
-import { type Connected, connectOver } from '../support/gateway.ts';
+import { Agent, request } from 'undici';
+import { pacPath } from '../../gateway/edge/pac-token.ts';
+import { within } from '../support/client.ts';
+import { linesOf, serveWithWorkers } from '../support/crew.ts';
+import type { Connected } from '../support/gateway.ts';
 import {
-  adminToken,
-  type Device,
-  type GatewayFolder,
+  type GatewayWords,
+  inventoryYaml,
   makeGatewayFolder,
   rulesYaml,
 } from '../support/gateway-folder.ts';
-import { type RunningCommand, startZonegate } from '../support/program.ts';
-import { startEcho, type TcpServer } from '../support/upstream.ts';
+import { startZonegate } from '../support/program.ts';
+import { freePorts, startEcho, type TcpServer } from '../support/upstream.ts';
 
 const stack = new AsyncDisposableStack();
 let echo: TcpServer;
@@ -27,102 +29,8 @@ before(async () => {
 });
 after(() => stack.disposeAsync());
 
-interface Crew extends RunningCommand {
-  readonly made: GatewayFolder;
-  readonly good: Device;
-  open(device?: Device, session?: Buffer): Promise<TlsWire>;
-  connect(device?: Device): Promise<Connected>;
-  /** A tunnel of the device on each of the two workers, by the worker's number. */
-  connectToBoth(device?: Device): Promise<ReadonlyMap<number, Connected>>;
-  api(method: 'GET' | 'POST', path: string): Promise<{ status: number; text: string }>;
-  metric(series: string): Promise<number>;
-  /** The process of a worker, from the log. */
-  pidOf(worker: number): number;
-  edit(file: string, text: string | Buffer): Promise<void>;
-}
-
-async function serve(settings: object = {}): Promise<Crew> {
-  const made = await makeGatewayFolder({
-    posture: 'uem',
-    settings: { workers: 2, ...settings },
-  });
-  const serving = startZonegate('serve', '--config', join(made.folder, 'zonegate.yaml'));
-  const lines = () => linesOf(serving);
-  await serving.shows('"msg":"ready"');
-  const ports = lines().find(({ msg }) => msg === 'ready')?.['zonegate.ports'] as {
-    device: number;
-    admin: number;
-  };
-  const admin = `http://127.0.0.1:${ports.admin}`;
-  made.uem.setEventRecipient({
-    url: `${admin}/webhooks/workspace-one/uem`,
-    username: 'uem',
-    password: 'webhook-password',
-  });
-  const good = made.device('good');
-  const open = (device = good, session?: Buffer) => {
-    const words = { port: ports.device, ca: made.serverAuthority, keys: device };
-    return openTls(session === undefined ? words : { ...words, session });
-  };
-  const connect = async (device = good) => connectOver(await open(device), target);
-  const api = async (method: 'GET' | 'POST', path: string) => {
-    const headers = { authorization: `Bearer ${adminToken}` };
-    const response = await fetch(`${admin}${path}`, { method, headers });
-    return { status: response.status, text: await response.text() };
-  };
-  /** Every decision is logged by the worker that made it, with the port of the client. */
-  const workerOf = async ({ socket }: TlsWire): Promise<number> => {
-    await serving.shows(
-      new RegExp(`"event.name":"zonegate.admit".*"client.port":${socket.localPort},`),
-    );
-    const line = lines().find((one) => one['client.port'] === socket.localPort);
-    return Number(line?.['zonegate.worker']);
-  };
-  return {
-    ...serving,
-    made,
-    good,
-    open,
-    connect,
-    api,
-    async connectToBoth(device) {
-      const byWorker = new Map<number, Connected>();
-      for (let tries = 0; tries < 20 && byWorker.size < 2; tries += 1) {
-        const tunnel = await connect(device);
-        const worker = await workerOf(tunnel);
-        if (byWorker.has(worker)) tunnel.socket.destroy();
-        else byWorker.set(worker, tunnel);
-      }
-      assert.equal(byWorker.size, 2, 'connections are dealt out to both');
-      return byWorker;
-    },
-    async metric(series) {
-      const { text } = await api('GET', '/metrics');
-      const line = text.split('\n').find((one) => one.startsWith(`${series} `));
-      return Number(line?.slice(series.length));
-    },
-    pidOf(worker) {
-      const line = lines().find(
-        (one) => one['msg'] === 'worker serves' && one['zonegate.worker'] === worker,
-      );
-      return Number(line?.['process.pid']);
-    },
-    async edit(file, text) {
-      await writeFile(join(made.folder, file), text);
-      const { status, text: answer } = await api('POST', '/api/v1/reload');
-      assert.equal(status, 200, answer);
-    },
-    async [Symbol.asyncDispose]() {
-      await serving[Symbol.asyncDispose]();
-      await made[Symbol.asyncDispose]();
-    },
-  };
-}
-
-function linesOf(serving: RunningCommand): readonly Record<string, unknown>[] {
-  const complete = serving.stdout().split('\n').slice(0, -1);
-  return complete.map((line) => JSON.parse(line) as Record<string, unknown>);
-}
+const serve = (settings: object = {}, words: GatewayWords = {}) =>
+  serveWithWorkers({ target, settings, words });
 
 async function stillWorks(wire: Connected): Promise<void> {
   wire.write('still here');
@@ -148,6 +56,28 @@ test('both workers serve one port, and the API, metrics and readiness speak for 
   assert.match((await crew.api('GET', '/readyz')).text, /"workers":"ok"/);
   const egress = JSON.parse((await crew.api('GET', '/api/v1/egress')).text) as { items: unknown[] };
   assert.equal(egress.items.length, 1);
+});
+
+test('both workers serve PAC files to those who show no certificate', async () => {
+  const [port = 0] = await freePorts(1);
+  const pacSecret = 'secret of the tests';
+  const listeners = { device: '127.0.0.1:0', pac: `127.0.0.1:${port}` };
+  const profiles = { gateway: 'gw.test:8443', pacSecret };
+  await using crew = await serve({ listeners, profiles });
+  const url = `https://127.0.0.1:${port}${pacPath(crew.good.udid, pacSecret)}`;
+  const workers = new Set<unknown>();
+  for (let i = 0; i < 100 && workers.size < 2; i += 1) {
+    const dispatcher = new Agent({ connect: { ca: crew.made.serverAuthority } });
+    const { statusCode, body } = await request(url, { dispatcher });
+    assert.equal(statusCode, 200);
+    assert.match(await body.text(), /FindProxyForURL/);
+    await dispatcher.destroy();
+    await crew.shows('"zonegate.endpoint":"pac_token"');
+    for (const line of linesOf(crew)) {
+      if (line['event.name'] === 'zonegate.own') workers.add(line['zonegate.worker']);
+    }
+  }
+  assert.equal(workers.size, 2);
 });
 
 test('compliance lost cuts the tunnels of the device on every worker within a second (P10)', async () => {
@@ -198,10 +128,10 @@ test('a broken file changes nothing in any worker, and readiness says so (A12)',
 
 test('a TLS session of one worker is resumed by the other, after a reload too', async () => {
   await using crew = await serve();
+  const first = await crew.open();
+  const ticket = await first.ticket();
+  first.vanish();
   for (const _ of ['at first', 'reloaded']) {
-    const first = await crew.open();
-    const ticket = await first.ticket();
-    first.vanish();
     for (let i = 0; i < 4; i += 1) {
       const again = await crew.open(crew.good, ticket);
       assert.equal(again.socket.isSessionReused(), true);
@@ -301,11 +231,88 @@ test('workers end with their primary, however it ends', async () => {
   await assert.rejects(crew.open(), { code: 'ECONNREFUSED' });
 });
 
-test('limits are for all workers together', async () => {
-  await using crew = await serve({ limits: { tunnelsPerDevice: 2 } });
-  await crew.connectToBoth();
-  for (let i = 0; i < 2; i += 1)
-    assert.equal(reasonOf(await crew.connect()), 'limits.device_tunnels');
+/** Each of its limits lets two pass; limits so small hold exactly. */
+const namedUser = { identity: { user: { subject: 'CN' } } };
+const twoOfEach = {
+  'limits.device_tunnels': { limits: { tunnelsPerDevice: 2 } },
+  'limits.user_tunnels': { ...namedUser, limits: { tunnelsPerUser: 2 } },
+  'limits.device_connections': { limits: { connectionsPerDevice: 2 } },
+};
+
+for (const [reason, settings] of Object.entries(twoOfEach)) {
+  test(`${reason} is for all workers together`, async () => {
+    await using crew = await serve(settings);
+    await crew.connectToBoth();
+    const refused = async () => {
+      for (let inARow = 0; inARow < 2; ) {
+        const tunnel = await crew.connect();
+        inARow = tunnel.reply.status === 200 ? 0 : inARow + 1;
+        if (tunnel.reply.status !== 200) assert.equal(reasonOf(tunnel), reason);
+        tunnel.socket.destroy();
+      }
+    };
+    await within(refused(), 'a refusal by each of them');
+  });
+}
+
+test('what a device has moved in one worker it waits for in the other', async () => {
+  await using crew = await serve({ limits: { bytesPerSecondPerDevice: 16_384 } });
+  const [busy, quiet] = [...(await crew.connectToBoth()).values()];
+  assert.ok(busy && quiet);
+  const slowed = () =>
+    crew.metric('zonegate_tunnel_slowed_seconds_total{direction="sent",limit="device"}');
+  // As much as it may move in six seconds.
+  busy.write('x'.repeat(98_304));
+  const begun = async (): Promise<number> => (await slowed()) || (await begun());
+  const before = await within(begun(), 'its tunnel is slowed');
+  busy.socket.destroy();
+  quiet.write('x');
+  const grown = async (): Promise<void> => ((await slowed()) > before ? undefined : await grown());
+  await within(grown(), 'the other one is, too');
+});
+
+test('a device may have its whole limit in one worker', async () => {
+  await using crew = await serve({ limits: { tunnelsPerDevice: 16 } });
+  const [worker] = (await crew.connectToBoth()).keys();
+  assert.ok(worker);
+  const there = [];
+  for (let tries = 0; tries < 64 && there.length < 12; tries += 1) {
+    const tunnel = await crew.connect();
+    assert.equal(tunnel.reply.status, 200);
+    if ((await crew.workerOf(tunnel)) === worker) there.push(tunnel);
+    else tunnel.socket.destroy();
+  }
+  assert.equal(there.length, 12);
+});
+
+test('a device that an inventory no longer calls compliant loses its tunnels on every worker', async () => {
+  await using crew = await serve({}, { posture: 'inventory' });
+  const lost = await crew.connectToBoth();
+  const kept = await crew.connectToBoth(crew.made.device('other'));
+  const devices = inventoryYaml([
+    ['good', { inventory: { compliant: false } }],
+    ['other', {}],
+  ]);
+  await crew.edit('devices.yaml', devices);
+  await Promise.all([...lost.values()].map((tunnel) => tunnel.rest()));
+  for (const tunnel of kept.values()) await stillWorks(tunnel);
+  for (const _ of lost) assert.equal(reasonOf(await crew.connect()), 'posture.non_compliant');
+});
+
+test('a worker that hangs is ended and replaced; the other serves meanwhile', async () => {
+  await using crew = await serve();
+  const tunnels = await crew.connectToBoth();
+  process.kill(crew.pidOf(1), 'SIGSTOP');
+  const survivor = tunnels.get(2);
+  assert.ok(survivor);
+  await stillWorks(survivor);
+  await crew.shows('"msg":"worker does not answer, it is ended"');
+  await tunnels.get(1)?.rest();
+  await crew.shows(/"zonegate.worker":3,"process.pid":\d+,"msg":"worker serves"/);
+  await stillWorks(survivor);
+  assert.equal(await crew.metric('zonegate_worker_hangs_total'), 1);
+  const anew = await crew.connectToBoth();
+  assert.deepEqual(new Set(anew.keys()), new Set([2, 3]));
 });
 
 test('a port that is taken is said in one line', async () => {

@@ -149,7 +149,8 @@ function judge(entry: AdmissionCase, target: Target): Judged {
   const policy = policyIn(entry);
   const who = identify(peer, policy.identity, NOW);
   assert.ok(who.ok);
-  const question = { identity: who.identity, posture: postureIn(entry), target };
+  const unfit = new Set<string>();
+  const question = { identity: who.identity, posture: postureIn(entry), target, unfit };
   const resolved = entry.addresses?.map(addressOf) ?? null;
   let addresses = target.address && [target.address];
   let lookedUp = false;
@@ -178,7 +179,7 @@ function outcomeOf({ verdict, candidates, lookedUp }: Judged): Record<string, un
     const { action, reason, by, trail } = verdict;
     return { action, reason, by, passed: trail.map(({ stage }) => stage).join(' '), lookedUp };
   }
-  const { action, set, rule, pool, upstream, idleMs } = verdict;
+  const { action, set, rule, pool, upstream, idleMs, lifetimeMs } = verdict;
   return {
     action,
     set,
@@ -186,6 +187,7 @@ function outcomeOf({ verdict, candidates, lookedUp }: Judged): Record<string, un
     pool,
     ...(upstream === null ? {} : { upstream }),
     ...(idleMs === null ? {} : { idleMs }),
+    ...(lifetimeMs === null ? {} : { lifetimeMs }),
     candidates: candidates.map(({ address, source }) => `${address.text} from ${source.text}`),
     lookedUp,
   };
@@ -197,9 +199,10 @@ function rejudgeIn(world: World, { verdict, candidates, addresses }: Judged, tar
   const { upstream, sources } = verdict;
   const dialled = upstream === null ? candidates[0] : null;
   const address = dialled?.address ?? addressOf('192.0.2.80');
-  const source = dialled?.source ?? sources.v4;
+  const source = dialled?.source ?? sources.v4[0];
   assert.ok(source);
-  const standing = { peer, target, addresses, upstream, address, source };
+  const heard = { source: null, app: null };
+  const standing = { peer, heard, target, addresses, upstream, address, source };
   return rejudge(standing, postureIn(world), policyIn(world), NOW);
 }
 

@@ -11,6 +11,7 @@ const device: InventoryDevice = {
   user: null,
   platform: null,
   groups: [],
+  tags: [],
   enrolled: true,
   compliant: true,
   compromised: false,

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createLog, hideSecrets, type Log, reopenLog } from '../../runtime/log.ts';
+import { createLog, hideSecrets, inform, type Log, reopenLog } from '../../runtime/log.ts';
 
 function collect(secrets: readonly string[] = []): {
   log: Log;
@@ -24,6 +24,25 @@ test('a line has time, level and text in words, the service, and nothing of the 
   const { time, ...rest } = last() as Record<string, unknown>;
   assert.match(String(time), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   assert.deepEqual(rest, { level: 'info', service: 'zonegate', pool: 'main', msg: 'ready' });
+});
+
+test('a line made in one go is the line that pino makes, cleaned like it and of the same level', () => {
+  const { log, lines } = collect(['open-sesame']);
+  const fields = {
+    id: 1,
+    gone: undefined,
+    none: null,
+    hostile: 'a"\u0085\n',
+    list: ['open-sesame'],
+  };
+  const child = log.child({ worker: 2 });
+  const timeless = (line = '') => line.replace(/"time":"[^"]*"/, '');
+  child.info(fields, 'said');
+  inform(child, { ...fields, msg: 'said' });
+  assert.equal(timeless(lines[1]), timeless(lines[0]));
+  log.level = 'warn';
+  inform(log, { msg: 'quiet' });
+  assert.equal(lines.length, 2);
 });
 
 test('fields that hold credentials are never shown, at any depth and in any case', () => {

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { watchFiles } from '../../runtime/watch.ts';
+import { isNews, watchFiles } from '../../runtime/watch.ts';
 
 async function folderOf(context: TestContext): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'zonegate-watch-')));
@@ -44,6 +44,14 @@ test('new content is told, the same content written again is not', async (contex
   await writeFile(other, 'two');
   await changed;
   assert.equal(watch.count(), 1);
+});
+
+test('where only content changes, only the watched files matter; a name that comes or goes may be a link', () => {
+  const names = new Set(['dtr.yaml']);
+  assert.equal(isNews('change', 'output.log', names), false);
+  assert.equal(isNews('change', 'dtr.yaml', names), true);
+  assert.equal(isNews('rename', '..data', names), true);
+  assert.equal(isNews('change', null, names), true);
 });
 
 test('a file replaced by renaming another over it is seen, again and again', async (context) => {

@@ -28,6 +28,8 @@ export interface RawH2 {
   readonly socket: TLSSocket;
   /** Frames as they came, without those answered here: SETTINGS and PING. */
   readonly frames: readonly Frame[];
+  /** A value of the gateway's SETTINGS; null before they came, or when it is not in them. */
+  announced(id: number): number | null;
   send(...bytes: readonly Buffer[]): void;
   /** The first such frame; `null` when the connection ended without one. */
   until(wanted: (frame: Frame) => boolean): Promise<Frame | null>;
@@ -117,6 +119,7 @@ export function speakH2(
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
   let received = Buffer.alloc(0);
+  const told = new Map<number, number>();
   let pings = 0;
   let over = false;
   const write = (bytes: Buffer): void => void (socket.writable && socket.write(bytes));
@@ -127,8 +130,12 @@ export function speakH2(
     const isAck = (one.flags & FLAG.ack) !== 0;
     if (one.type === FRAME.ping && isAck) pings += 1;
     else if (one.type === FRAME.ping) write(frame(FRAME.ping, FLAG.ack, 0, one.payload));
-    else if (one.type === FRAME.settings && !isAck) write(frame(FRAME.settings, FLAG.ack, 0));
-    else if (one.type !== FRAME.settings) frames.push(one);
+    else if (one.type === FRAME.settings && !isAck) {
+      for (let at = 0; at + 6 <= one.payload.length; at += 6) {
+        told.set(one.payload.readUInt16BE(at), one.payload.readUInt32BE(at + 2));
+      }
+      write(frame(FRAME.settings, FLAG.ack, 0));
+    } else if (one.type !== FRAME.settings) frames.push(one);
   };
   socket.on('data', (chunk: Buffer) => {
     received = Buffer.concat([received, chunk]);
@@ -166,6 +173,7 @@ export function speakH2(
   const raw: RawH2 = {
     socket,
     frames,
+    announced: (id) => told.get(id) ?? null,
     send: (...bytes) => write(Buffer.concat(bytes)),
     until: (wanted) => wait(() => frames.find(wanted) ?? null),
     async outcome(stream) {

@@ -25,13 +25,20 @@ export interface Ran {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { readonly input?: string; readonly cwd?: string } = {},
+  options: {
+    readonly input?: string;
+    readonly cwd?: string;
+    readonly deadlineMs?: number;
+  } = {},
 ): Promise<Ran> {
   const child = spawn(command, args, { cwd: options.cwd ?? root, env: plainEnvironment() });
   // It may answer and leave without having read all.
   child.stdin.on('error', () => undefined).end(options.input ?? '');
   const collected = collect(child);
-  const [code] = (await within(once(child, 'close'), `the end of ${command}`, 30_000)) as [number];
+  const { deadlineMs = 30_000 } = options;
+  const [code] = (await within(once(child, 'close'), `the end of ${command}`, deadlineMs)) as [
+    number,
+  ];
   return { code, ...collected() };
 }
 
@@ -53,10 +60,18 @@ export interface RunningCommand extends AsyncDisposable {
 
 /** `zonegate <args>`, left running. */
 export function startZonegate(...args: readonly string[]): RunningCommand {
-  const child = spawn(process.execPath, ['cli/main.ts', ...args], {
+  return startNode(['cli/main.ts', ...args]);
+}
+
+/** Node with whatever options, left running; of a long run nobody may want the output. */
+export function startNode(
+  args: readonly string[],
+  output: 'pipe' | 'ignore' = 'pipe',
+): RunningCommand {
+  const child = spawn(process.execPath, args, {
     cwd: root,
     env: plainEnvironment(),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, 'pipe'],
   });
   const collected = collect(child);
   const ended = once(child, 'close').then(([code, signal]: unknown[]) => code ?? signal) as Promise<
@@ -76,15 +91,13 @@ export function startZonegate(...args: readonly string[]): RunningCommand {
     async shows(text) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const look = () => has(text) && resolve();
-      child.stdout.on('data', look);
-      child.stderr.on('data', look);
+      for (const stream of [child.stdout, child.stderr]) stream?.on('data', look);
       const gone = () => reject(new Error(`it ended first: ${collected().stderr}`));
       child.once('close', gone);
       look();
       await within(promise, String(text), 30_000);
       child.off('close', gone);
-      child.stdout.off('data', look);
-      child.stderr.off('data', look);
+      for (const stream of [child.stdout, child.stderr]) stream?.off('data', look);
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

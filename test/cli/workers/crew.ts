@@ -2,6 +2,7 @@
 
 import { PassThrough } from 'node:stream';
 import type { Order, Outcome, PrimaryCalls, WorkerCalls } from '../../../cli/workers/calls.ts';
+import type { Usage } from '../../../cli/workers/elsewhere.ts';
 import type { WorkerHandle } from '../../../cli/workers/fork.ts';
 import { createTalk, type Talk } from '../../../cli/workers/talk.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
@@ -13,6 +14,10 @@ export interface PlayedWorker {
   /** Devices it was told of. */
   readonly changed: readonly string[];
   readonly output: PassThrough;
+  /** What it was told of the others' use of limits. */
+  readonly heard: readonly Usage[];
+  /** Answers nothing any more whether it is alive. */
+  hang(): void;
   die(how: string): void;
 }
 
@@ -26,6 +31,7 @@ const row = (worker: number) => ({
   device_id: 'device-good',
   target: 'www.example.com:443',
   address: '192.0.2.1',
+  app: null,
   egress_address: '198.51.100.1',
   opened_at: '2026-01-01T00:00:00.000Z',
 });
@@ -40,6 +46,8 @@ export function createFork(follow: Follow): Fork {
     const id = workers.length + 1;
     const orders: Order[] = [];
     const changed: string[] = [];
+    const heard: Usage[] = [];
+    let isHanging = false;
     const output = new PassThrough();
     const gone = Promise.withResolvers<string>();
     let receive: (message: unknown) => void = () => undefined;
@@ -49,6 +57,11 @@ export function createFork(follow: Follow): Fork {
         serve(order) {
           orders.push(order);
           return follow(order, id);
+        },
+        alive: () => (isHanging ? new Promise<null>(() => undefined) : null),
+        usedElsewhere(usage) {
+          heard.push(usage);
+          return null;
         },
         metrics: () => createMetrics().snapshot(),
         tunnels: () => [row(id)],
@@ -64,7 +77,10 @@ export function createFork(follow: Follow): Fork {
         },
       },
     );
-    workers.push({ id, talk, orders, changed, output, die: gone.resolve });
+    const hang = () => {
+      isHanging = true;
+    };
+    workers.push({ id, talk, orders, changed, heard, output, hang, die: gone.resolve });
     return {
       id,
       pid: null,

@@ -6,40 +6,27 @@ import type { Order } from '../../../cli/workers/calls.ts';
 import { shareOf } from '../../../cli/workers/share.ts';
 import type { Loaded } from '../../../gateway/config/load.ts';
 
-const order: Order = { file: '', version: '', workers: 3, ticketKeys: 'aGVsbG8=', ports: [] };
+const order: Order = { file: '', version: '', workers: 4, ticketKeys: 'aGVsbG8=', ports: [] };
 
-const configured = {
-  tunnels: 50_000,
-  tunnelsPerDevice: 256,
-  newTunnelsPerDevice: 500,
-  unauthenticated: 2000,
-  unauthenticatedPerSource: 64,
-  connectionsPerSource: 200,
-  handshakesPerCertificate: 20,
-};
+const configured = { tunnelsPerDevice: 256, unauthenticated: 2000, unauthenticatedPerSource: 64 };
 
-function limitsOf(change: Readonly<Record<string, number>>) {
-  const loaded = { config: { limits: { ...configured, ...change } }, tls: {} } as unknown as Loaded;
-  return shareOf(loaded, order).config.limits;
+function limitsOf(workers: number) {
+  const loaded = { config: { limits: configured }, tls: {} } as unknown as Loaded;
+  return shareOf(loaded, { ...order, workers }).config.limits;
 }
 
-test('counts are divided, so that all workers together never pass what was configured', () => {
-  const share: Readonly<Record<string, unknown>> = limitsOf({});
-  for (const [name, count] of Object.entries(configured)) {
-    assert.equal(share[name], Math.floor(count / 3), name);
-  }
+test('connections of nobody identified are divided, for all together what was configured', () => {
+  assert.equal(limitsOf(4).unauthenticated, 500);
 });
 
-test('nobody gets nothing', () => {
-  assert.equal(limitsOf({ tunnelsPerDevice: 2 }).tunnelsPerDevice, 1);
+test('those of one source are dealt out unevenly: a share has room for that, and is never more than the whole', () => {
+  assert.equal(limitsOf(4).unauthenticatedPerSource, 16 + 12);
+  assert.equal(limitsOf(16).unauthenticatedPerSource, 4 + 6);
+  assert.equal(limitsOf(1).unauthenticatedPerSource, 64);
 });
 
-test('what is counted for each connection, and every duration, stays as it is', () => {
-  const { streamsPerConnection, idleTunnel } = limitsOf({
-    streamsPerConnection: 100,
-    idleTunnel: 600_000,
-  });
-  assert.deepEqual([streamsPerConnection, idleTunnel], [100, 600_000]);
+test('every other limit stays whole: workers tell each other what they use of it', () => {
+  assert.equal(limitsOf(4).tunnelsPerDevice, 256);
 });
 
 test('all workers get the same ticket keys', () => {

@@ -6,6 +6,8 @@ import type { Outcome } from '../../../cli/workers/calls.ts';
 import type { Carrier } from '../../../cli/workers/device-side.ts';
 import { createWorkers, pauseAfter } from '../../../cli/workers/workers.ts';
 import type { Loaded } from '../../../gateway/config/load.ts';
+import type { EgressState } from '../../../gateway/edge/egress-health.ts';
+import type { EgressBoard } from '../../../gateway/egress-board.ts';
 import { createPostureCache, type PostureCache } from '../../../gateway/posture/cache.ts';
 import { createLog } from '../../../runtime/log.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
@@ -17,15 +19,18 @@ interface Primary {
   readonly fork: Fork;
   readonly readiness: Readiness;
   readonly posture: PostureCache;
+  /** What its board of egress addresses was told. */
+  readonly told: readonly string[];
   readonly logged: readonly string[];
   readonly restarts: () => Promise<number>;
+  readonly hangs: () => Promise<number>;
   readonly start: () => Promise<Carrier>;
 }
 
 // All that is looked at of it here is its version.
 const loadedAs = (version: string) => ({ policy: { version } }) as Loaded;
 
-function primary(t: TestContext, follow: Follow): Primary {
+function primary(t: TestContext, follow: Follow, hangMs = 10_000): Primary {
   const fork = createFork(follow);
   const readiness = createReadiness();
   const metrics = createMetrics();
@@ -40,17 +45,32 @@ function primary(t: TestContext, follow: Follow): Primary {
     recheckMs: 60_000,
     now: () => 0,
   });
-  const restarts = metrics.counter('zonegate_worker_restarts_total', 'Restarts.');
+  const told: string[] = [];
+  const board: EgressBoard = {
+    report: (from, states) => void told.push(`${from}: ${states.map(stateText).join(', ')}`),
+    forget: (from) => void told.push(`${from} is gone`),
+    faultOf: () => null,
+    refresh: () => undefined,
+  };
+  const counters = {
+    restarts: metrics.counter('zonegate_worker_restarts_total', 'Restarts.'),
+    hangs: metrics.counter('zonegate_worker_hangs_total', 'Hangs.'),
+  };
+  const count = async (name: string) => {
+    const line = new RegExp(`^zonegate_worker_${name}_total (\\d+)$`, 'm').exec(
+      await metrics.text(),
+    );
+    return Number(line?.[1]);
+  };
   t.after(() => posture.close());
   return {
     fork,
     readiness,
     posture,
     logged,
-    async restarts() {
-      const line = /^zonegate_worker_restarts_total (\d+)$/m.exec(await metrics.text());
-      return Number(line?.[1]);
-    },
+    told,
+    restarts: () => count('restarts'),
+    hangs: () => count('hangs'),
     async start() {
       const carrier = await createWorkers({
         count: 2,
@@ -60,8 +80,10 @@ function primary(t: TestContext, follow: Follow): Primary {
         log: createLog({ level: 'debug', secrets: [], stream }),
         metrics,
         readiness,
-        restarts,
+        counters,
+        board,
         fork,
+        hangMs,
       });
       t.after(() => carrier.close());
       return carrier;
@@ -69,11 +91,13 @@ function primary(t: TestContext, follow: Follow): Primary {
   };
 }
 
+const stateText = ({ address, fault }: EgressState) => `${address} ${fault}`;
+
 const workersCheck = ({ readiness }: Primary) => readiness.report().checks['workers'];
 
 /** Turns of the event loop until it holds. */
 async function eventually(holds: () => boolean, what: string): Promise<void> {
-  for (let turns = 0; turns < 1000; turns += 1) {
+  for (const until = Date.now() + 5000; Date.now() < until; ) {
     if (holds()) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -108,10 +132,20 @@ test('a reload has ended when all workers have followed', async (t) => {
       ['v1', 'v2'],
     );
   }
-  const [before, after] = one.fork.workers[0]?.orders ?? [];
-  assert.notEqual(before?.ticketKeys, after?.ticketKeys);
+});
+
+test('sessions are resumed after a reload, unless certificates or authorities have changed', async (t) => {
+  const one = primary(t, served);
+  const carrier = await one.start();
   const [first, second] = one.fork.workers;
-  assert.equal(first?.orders[1]?.ticketKeys, second?.orders[1]?.ticketKeys);
+  const keysOf = (orders = first?.orders) => orders?.map(({ ticketKeys }) => ticketKeys) ?? [];
+  await carrier.replace(loadedAs('v2'));
+  const renewed = loadedAs('v3');
+  await carrier.replace({ ...renewed, tls: { ...renewed.tls, certificate: 'another' } });
+  const [at1, at2, at3] = keysOf();
+  assert.equal(at1, at2);
+  assert.notEqual(at2, at3);
+  assert.deepEqual(keysOf(), keysOf(second?.orders));
 });
 
 test('a worker that is behind makes the gateway not ready, and is told again until it follows', async (t) => {
@@ -149,6 +183,38 @@ test('a worker that ends is replaced, counted, and given the configuration in fo
   assert.ok(
     one.logged.some((line) => line.includes('"zonegate.end":"SIGKILL","msg":"worker ended"')),
   );
+});
+
+test('a worker that does nothing any more is ended, said, counted and replaced', async (t) => {
+  const one = primary(t, served, 50);
+  await one.start();
+  one.fork.workers[0]?.hang();
+  await eventually(() => one.fork.workers.length === 3, 'a third worker');
+  await eventually(() => workersCheck(one) === 'ok', 'both serve');
+  assert.equal(await one.hangs(), 1);
+  assert.equal(await one.restarts(), 1);
+  assert.ok(
+    one.logged.some((line) => line.includes('"msg":"worker does not answer, it is ended"')),
+  );
+  assert.ok(one.logged.some((line) => line.includes('"zonegate.end":"SIGKILL"')));
+});
+
+test('workers hear what the others have of a limit, new ones too, and when they are gone', async (t) => {
+  const one = primary(t, served);
+  await one.start();
+  const [first, second] = one.fork.workers;
+  const count = (many: number) => ['tunnelsPerDevice', UDID, many] as const;
+  first?.talk.tell('used', { counts: [count(3)], happened: [['rate', UDID, 2]] });
+  const told = { counts: [count(3)], happened: [['rate', UDID, 2]] };
+  await eventually(() => second?.heard.length === 1, 'the second hears');
+  assert.deepEqual(second?.heard, [told]);
+  assert.deepEqual(first?.heard, []);
+  second?.die('SIGKILL');
+  await eventually(() => one.fork.workers[2]?.heard.length === 1, 'the third hears');
+  assert.deepEqual(one.fork.workers[2]?.heard, [{ counts: [count(3)], happened: [] }]);
+  first?.die('SIGKILL');
+  await eventually(() => one.fork.workers[2]?.heard.length === 2, 'the third hears again');
+  assert.deepEqual(one.fork.workers[2]?.heard[1], { counts: [count(0)], happened: [] });
 });
 
 test('the pause before a replacement grows with every end in a row, up to ten seconds', () => {
@@ -209,4 +275,14 @@ test('the log lines of workers go into the log of the primary, whole and as they
   worker?.output.write('ond"}\n');
   await eventually(() => one.logged.includes('{"msg":"second"}\n'), 'the second line');
   assert.ok(one.logged.includes('{"msg":"first"}\n'));
+});
+
+test('what a worker says of egress addresses reaches the board, until the worker is gone', async (t) => {
+  const running = primary(t, served);
+  await running.start();
+  const [first] = running.fork.workers;
+  first?.talk.tell('egress', [{ address: '192.0.2.1', fault: 'missing' }]);
+  await eventually(() => running.told.includes('1: 192.0.2.1 missing'), 'the board is told');
+  first?.die('SIGKILL');
+  await eventually(() => running.told.includes('1 is gone'), 'the board forgets');
 });

@@ -126,3 +126,85 @@ test('of several revocation lists the warning names the one that runs out', asyn
   assert.equal(lists.length, 1);
   assert.match(lists[0] ?? '', /`device-ca\.crl` runs out/);
 });
+
+test('an application is believed by listener where there are such listeners, and nowhere else', async (context) => {
+  const says = async (settings: object) => {
+    const made = await makeGatewayFolder({ settings });
+    context.after(() => made[Symbol.asyncDispose]());
+    const read = await loadFrom(made.folder, Date.now());
+    return read.ok ? [] : printed(read.issues);
+  };
+  const apps = [{ listen: '127.0.0.1:0', app: 'mail' }];
+  assert.deepEqual(await says({ identity: { app: { listener: true } }, listeners: { apps } }), []);
+  assert.deepEqual(await says({ identity: { app: { listener: true } } }), [
+    'zonegate.yaml:1:1: there is no listener for an application',
+  ]);
+  for (const identity of [{}, { app: { header: 'X-App' } }, { app: { subject: 'OU' } }]) {
+    assert.deepEqual(await says({ identity, listeners: { apps } }), [
+      'zonegate.yaml:1:1: nothing believes these listeners',
+    ]);
+  }
+});
+
+test('a listener for PAC files needs the secret their addresses are made with', async (context) => {
+  const says = async (settings: object) => {
+    const made = await makeGatewayFolder({ settings });
+    context.after(() => made[Symbol.asyncDispose]());
+    const read = await loadFrom(made.folder, Date.now());
+    return read.ok ? [] : printed(read.issues);
+  };
+  const listeners = { pac: '127.0.0.1:0' };
+  const profiles = { gateway: 'gw.test:8443' };
+  const issue = 'nothing can be fetched here without `profiles.pacSecret`';
+  for (const settings of [{ listeners }, { listeners, profiles }]) {
+    assert.deepEqual(await says(settings), [`zonegate.yaml:1:1: ${issue}`]);
+  }
+  assert.deepEqual(
+    await says({ listeners, profiles: { ...profiles, pacSecret: 'x'.repeat(20) } }),
+    [],
+  );
+});
+
+test('rules for applications come with a warning where nothing tells applications apart', async (context) => {
+  const rule = (id: string) => ({ id, action: 'TUNNEL', apps: ['mail'], destinations: ['a.test'] });
+  const ruleFile = {
+    applications: { mail: { bundleId: 'com.example.mail' } },
+    ruleSets: [{ name: 'staff', defaultAction: 'BLOCK', rules: [rule('a'), rule('b')] }],
+  };
+  const warnings = async (settings: object) => {
+    const made = await makeGatewayFolder({ ruleFile, settings });
+    context.after(() => made[Symbol.asyncDispose]());
+    const read = await loadFrom(made.folder, Date.now() - 20 * dayMs);
+    assert.ok(read.ok);
+    return printed(read.loaded.warnings);
+  };
+  assert.deepEqual(await warnings({}), [
+    'dtr.yaml:1:1: nothing tells applications apart, so no connection matches 2 of the rules',
+  ]);
+  assert.deepEqual(await warnings({ identity: { app: { header: 'X-App' } } }), []);
+});
+
+test('the authority of an upstream proxy is read, hashed and checked at the start', async (context) => {
+  const made = await folderOf(context);
+  const { folder, authority } = made;
+  const settings = await readFile(join(folder, 'zonegate.yaml'), 'utf8');
+  const proxy = '{ host: 127.0.0.1, port: 3128, tls: true, authority: proxy-ca.pem }';
+  await writeFile(join(folder, 'zonegate.yaml'), `${settings}upstreams: { partner: ${proxy} }\n`);
+  const missing = await loadFrom(folder, Date.now());
+  assert.ok(!missing.ok);
+  assert.deepEqual(printed(missing.issues), [
+    'zonegate.yaml:1:1: cannot read `proxy-ca.pem` (ENOENT)',
+  ]);
+  await writeFile(join(folder, 'proxy-ca.pem'), 'no certificate');
+  const broken = await loadFrom(folder, Date.now());
+  assert.ok(!broken.ok);
+  assert.deepEqual(printed(broken.issues), [
+    'zonegate.yaml:1:1: `proxy-ca.pem` holds no certificate',
+  ]);
+  await writeFile(join(folder, 'proxy-ca.pem'), authority.certificatePem);
+  const read = await loadFrom(folder, Date.now());
+  assert.ok(read.ok);
+  const [server] = read.loaded.upstreams.get('partner')?.servers ?? [];
+  assert.deepEqual(server?.tls, { authority: authority.certificatePem });
+  assert.ok(read.loaded.inputs.includes(join(folder, 'proxy-ca.pem')), 'it is watched');
+});

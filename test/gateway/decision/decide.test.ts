@@ -30,7 +30,8 @@ function ask(text: string, addresses: readonly string[] | null, report?: Partial
   assert.ok(target);
   const posture = { report: { ...healthyReport, ...report }, known: true };
   const resolved = addresses?.map(addressOf) ?? null;
-  return decide({ identity: someIdentity, posture, target, addresses: resolved }, policy, NOW);
+  const about = { identity: someIdentity, posture, target, addresses: resolved };
+  return decide({ ...about, unfit: new Set() }, policy, NOW);
 }
 
 test('a decision asks for addresses only where an address rule comes first', () => {
@@ -78,4 +79,58 @@ test('the trail of a remediation set says what is wrong with the device', () => 
 
 test('the same question gets the same answer', () => {
   assert.deepEqual(ask('app.example:443', null), ask('app.example:443', null));
+});
+
+test('the application of the device and the moment choose the rule; what only reports is told', () => {
+  const target = parseTargetText('mail.example:993');
+  assert.ok(target);
+  const dated = policyFor({
+    applications: { mail: { bundleId: 'com.example.mail' } },
+    ruleSets: [
+      {
+        name: 'staff',
+        defaultAction: 'BYPASS',
+        rules: [
+          { id: 'trial', action: 'BLOCK', destinations: ['*.example'], reportOnly: true },
+          {
+            id: 'mail',
+            action: 'TUNNEL',
+            apps: ['mail'],
+            destinations: ['mail.example'],
+            validUntil: new Date(NOW + 1_000).toISOString(),
+          },
+        ],
+      },
+    ],
+  });
+  const posture = { report: healthyReport, known: true };
+  const askAs = (app: string | null, now: number) => {
+    const identity = { ...someIdentity, app };
+    const decision = decide(
+      { identity, posture, target, addresses: null, unfit: new Set() },
+      dated,
+      now,
+    );
+    assert.ok(decision.action !== 'resolve');
+    assert.deepEqual(decision.reported, [{ rule: 'trial', action: 'BLOCK' }]);
+    return decision.action;
+  };
+  assert.equal(askAs('com.example.mail', NOW), 'tunnel');
+  assert.equal(askAs('com.example.mail', NOW + 1_000), 'refuse');
+  assert.equal(askAs('com.example.game', NOW), 'refuse');
+  assert.equal(askAs(null, NOW), 'refuse');
+});
+
+test('tags of the report choose the rule set', () => {
+  const sets = policyFor({
+    ruleSets: [{ name: 'kiosks', assign: { tags: ['kiosk'] }, defaultAction: 'TUNNEL' }],
+  });
+  const target = parseTargetText('a.example:443');
+  assert.ok(target);
+  const askWith = (tags: readonly string[]) => {
+    const posture = { report: { ...healthyReport, tags }, known: true };
+    const question = { identity: someIdentity, posture, target, addresses: null };
+    return decide({ ...question, unfit: new Set() }, sets, NOW).action;
+  };
+  assert.deepEqual([askWith(['kiosk']), askWith(['desk'])], ['tunnel', 'refuse']);
 });

@@ -15,9 +15,14 @@ const address = fc
   .map(([family, value]): Address => ({ family, value, text: formatAddress(family, value) }));
 const some = fc.uniqueArray(address, { maxLength: 8, selector: ({ text }) => text });
 
-function choose(deviceId: string, addresses: readonly Address[]) {
-  const { v4, v6 } = chooseSources(deviceId, { name: 'pool', addresses });
-  return { v4: v4?.text ?? null, v6: v6?.text ?? null };
+function order(deviceId: string, addresses: readonly Address[], unfit: readonly string[] = []) {
+  const { v4, v6 } = chooseSources(deviceId, { name: 'pool', addresses }, new Set(unfit));
+  return { v4: v4.map(({ text }) => text), v6: v6.map(({ text }) => text) };
+}
+
+function choose(deviceId: string, addresses: readonly Address[], unfit: readonly string[] = []) {
+  const { v4, v6 } = order(deviceId, addresses, unfit);
+  return { v4: v4[0] ?? null, v6: v6[0] ?? null };
 }
 
 test('a source is of its family and from the pool, and missing only when the pool has none', () => {
@@ -52,6 +57,37 @@ test('removing an address moves only the devices that used it', () => {
       );
       if (before.v4 !== gone) assert.equal(after.v4, before.v4);
       if (before.v6 !== gone) assert.equal(after.v6, before.v6);
+    }),
+  );
+});
+
+test('an address that cannot be used moves its own devices to neighbours, and back when it can', () => {
+  fc.assert(
+    fc.property(device, some, fc.nat(), (id, addresses, which) => {
+      const unfit = addresses[which % 8]?.text ?? '';
+      const before = choose(id, addresses);
+      const during = choose(id, addresses, [unfit]);
+      const without = choose(
+        id,
+        addresses.filter(({ text }) => text !== unfit),
+      );
+      for (const family of ['v4', 'v6'] as const) {
+        if (before[family] !== unfit) assert.equal(during[family], before[family]);
+        else assert.equal(during[family], without[family] ?? unfit);
+      }
+      assert.deepEqual(choose(id, addresses), before);
+    }),
+  );
+});
+
+test('an address that cannot be used is the last choice, and no other family or address takes its place', () => {
+  fc.assert(
+    fc.property(device, some, fc.nat(), (id, addresses, which) => {
+      const unfit = addresses[which % 8]?.text ?? '';
+      const { v4, v6 } = order(id, addresses, [unfit]);
+      const all = addresses.map(({ text }) => text);
+      assert.deepEqual([...v4, ...v6].toSorted(), all.toSorted());
+      for (const texts of [v4, v6]) assert.ok(!texts.slice(0, -1).includes(unfit));
     }),
   );
 });

@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Address, formatAddress, inRange } from '../../../dtr-rules/address.ts';
 import type { Target } from '../../../dtr-rules/rule.ts';
-import type { Tunnel } from '../../../gateway/decision/decision.ts';
+import { refuse, type Tunnel } from '../../../gateway/decision/decision.ts';
 import { pin } from '../../../gateway/decision/pin.ts';
 import { embeddedAddress, judgeSpecial } from '../../../gateway/decision/special.ts';
-import { addressOf, policyFor, rangeOf } from './policy-for.ts';
+import { addressOf, NOW, policyFor, rangeOf } from './policy-for.ts';
 
 const policy = policyFor({
   ruleSets: [
@@ -27,11 +27,14 @@ const tunnel: Tunnel = {
   rule: 'all',
   set: 'staff',
   pool: 'main',
-  sources: { v4: addressOf('198.51.100.10'), v6: addressOf('2001:db8:0:e::10') },
+  sources: { v4: [addressOf('198.51.100.10')], v6: [addressOf('2001:db8:0:e::10')] },
   upstream: null,
   only: null,
   open: [],
   idleMs: null,
+  lifetimeMs: null,
+  given: { app: null, now: NOW },
+  reported: [],
   trail: [],
 };
 
@@ -131,6 +134,40 @@ test('a candidate is an answer, and leaves from the source of its family', () =>
   );
 });
 
+test("through an upstream proxy the family of the target is the proxy's matter", () => {
+  const v4Only = { v4: [addressOf('198.51.100.10')], v6: [] };
+  const through = { ...tunnel, upstream: 'partner', sources: v4Only };
+  const literal = addressOf('2606:4700::1');
+  const pinned = pin(
+    through,
+    { host: literal.text, address: literal, port: 443 },
+    [literal],
+    policy,
+  );
+  assert.ok(pinned.action === 'pinned');
+  assert.deepEqual(pinned.candidates, []);
+  assert.deepEqual(pinned.trail, [{ stage: 'address', by: literal.text }]);
+  for (const [text, reason] of [
+    ['10.0.0.1', 'address.special'],
+    ['169.254.169.254', 'address.metadata'],
+  ] as const) {
+    const refused = pin(through, target(443), [addressOf(text)], policy);
+    assert.equal(refused.action === 'refuse' && refused.reason, reason);
+  }
+  const blocked = pin(through, target(443), [addressOf('93.184.215.14')], policy);
+  assert.equal(blocked.action === 'refuse' && blocked.reason, 'address.blocked');
+});
+
+test('a candidate knows the neighbours of its egress address, of its own family', () => {
+  const v4 = ['198.51.100.10', '198.51.100.11', '198.51.100.12'].map(addressOf);
+  const sources = { v4, v6: [addressOf('2001:db8:0:e::10')] };
+  const pinned = pin({ ...tunnel, sources }, target(443), [addressOf('45.33.32.1')], policy);
+  assert.ok(pinned.action === 'pinned');
+  assert.deepEqual(pinned.candidates, [
+    { address: addressOf('45.33.32.1'), source: v4[0], neighbours: v4.slice(1) },
+  ]);
+});
+
 test('an address rule binds to its addresses: no other answer is dialled', () => {
   const [kept, other] = ['45.33.32.1', '45.33.32.2'].map(addressOf);
   assert.ok(kept && other);
@@ -144,7 +181,7 @@ test('an address rule binds to its addresses: no other answer is dialled', () =>
 
 test('no addresses are nothing to dial', () => {
   const pinned = pin(tunnel, target(443), [], policy);
-  assert.deepEqual(pinned, { action: 'refuse', reason: 'egress.no_family', by: 'main', trail: [] });
+  assert.deepEqual(pinned, refuse('egress.no_family', 'main', []));
 });
 
 test('the trail ends with the address tried first', () => {
@@ -156,4 +193,33 @@ test('the trail ends with the address tried first', () => {
 test('a decision made under other rules is a bug, not a connection', () => {
   const alien = { ...tunnel, set: 'another' };
   assert.throws(() => pin(alien, target(443), [addressOf('45.33.32.1')], policy), /no rule set/);
+});
+
+test('a report-only rule says what it thinks of the addresses once they are known, and takes none out', () => {
+  const reporting = policyFor({
+    ruleSets: [
+      {
+        name: 'staff',
+        defaultAction: 'TUNNEL',
+        rules: [
+          { id: 'net', action: 'BLOCK', destinations: ['93.184.0.0/16'], reportOnly: true },
+          { id: 'name', action: 'BYPASS', destinations: ['*'], reportOnly: true },
+        ],
+      },
+    ],
+  });
+  const byName = [{ rule: 'name', action: 'BYPASS' }] as const;
+  const judged = { ...tunnel, reported: byName };
+  const dialled = (text: string) => {
+    const pinned = pin(judged, target(443), [addressOf(text)], reporting);
+    assert.ok(pinned.action === 'pinned');
+    return pinned;
+  };
+  const net = { rule: 'net', action: 'BLOCK' };
+  assert.deepEqual(dialled('93.184.215.14').reported, [net, ...byName]);
+  assert.equal(dialled('93.184.215.14').candidates.length, 1);
+  assert.deepEqual(dialled('45.33.32.1').reported, byName);
+  // Without report-only address rules there is nothing to ask again.
+  const plain = pin(judged, target(443), [addressOf('45.33.32.1')], policy);
+  assert.equal(plain.reported, byName);
 });

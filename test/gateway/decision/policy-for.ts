@@ -15,6 +15,7 @@ import { ruleFile } from '../../dtr-rules/rule-file.ts';
 
 export interface PolicyWords {
   /** As they stand in `dtr.yaml`. */
+  readonly applications: object;
   readonly ruleSets: readonly object[];
   /** Addresses by pool; the default pool is `main`. */
   readonly pools: Readonly<Record<string, readonly string[]>>;
@@ -29,6 +30,7 @@ export const NOW = Date.UTC(2026, 0, 31);
 export const DEVICE = '00008110-000a1b2c3d4e5f60';
 
 export const someWords: PolicyWords = {
+  applications: {},
   ruleSets: [{ name: 'staff', defaultAction: 'TUNNEL' }],
   pools: { main: ['198.51.100.10', '2001:db8:0:e::10'] },
   bypass: null,
@@ -44,6 +46,7 @@ export const healthyReport: PostureReport = {
   user: 'ann',
   platform: 'ios',
   groups: ['staff'],
+  tags: [],
   enrollment: 'enrolled',
   compliance: 'compliant',
   compromised: 'no',
@@ -80,7 +83,7 @@ export const someIdentity: Identity = {
 };
 
 export function policyFor(words: Partial<PolicyWords> = {}): Policy {
-  const { ruleSets, own, local, ...egress } = { ...someWords, ...words };
+  const { applications, ruleSets, own, local, ...egress } = { ...someWords, ...words };
   return {
     version: 'a version',
     identity: {
@@ -101,7 +104,7 @@ export function policyFor(words: Partial<PolicyWords> = {}): Policy {
       acceptPending: false,
       acceptUnknownCompromise: false,
     },
-    rules: compileRules(ruleFile({ ruleSets })),
+    rules: compileRules(ruleFile({ applications, ruleSets })),
     egress: egressOf(egress),
     guard: { own: own.map(endpointOf), local: local.map(rangeOf) },
   };

@@ -23,6 +23,7 @@ const errorTypes = new Set([
   'http_request_denied',
   'http_response_incomplete',
   'http_protocol_error',
+  'http_upgrade_failed',
   'proxy_internal_error',
   'proxy_loop_detected',
 ]);

@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AppSource } from '../../../gateway/decision/identity.ts';
 import { rejudge, type Standing } from '../../../gateway/decision/rejudge.ts';
 import { addressOf, healthyReport, NOW, peer, policyFor } from './policy-for.ts';
 
 const address = addressOf('93.184.215.14');
 const standing: Standing = {
   peer,
+  heard: { source: null, app: null },
   target: { host: 'any.example', address: null, port: 443 },
   addresses: [address],
   upstream: null,
@@ -40,4 +42,37 @@ test('a connection is kept by the address it goes to, not by others of the same 
 test('a direct connection nobody judged an address for does not stay', () => {
   const unknown = { ...standing, addresses: null };
   assert.equal(rejudge(unknown, healthy, policy, NOW), 'rules.changed');
+});
+
+test('a connection that left from a neighbour stays as long as the pool has that address', () => {
+  const pools = (...addresses: string[]) => policyFor({ pools: { main: addresses } });
+  const both = pools('198.51.100.10', '198.51.100.11');
+  for (const text of ['198.51.100.10', '198.51.100.11']) {
+    const moved = { ...standing, source: addressOf(text) };
+    assert.equal(rejudge(moved, healthy, both, NOW), null);
+  }
+  assert.equal(rejudge(standing, healthy, pools('198.51.100.11'), NOW), 'egress.changed');
+});
+
+test('a connection keeps the application it was admitted for, as long as its source is believed', () => {
+  const mail = policyFor({
+    applications: { mail: { bundleId: 'com.example.mail' } },
+    ruleSets: [
+      {
+        name: 'staff',
+        defaultAction: 'BLOCK',
+        rules: [{ id: 'mail', action: 'TUNNEL', apps: ['mail'], destinations: ['*'] }],
+      },
+    ],
+  });
+  const believing = (source: AppSource | null) => ({
+    ...mail,
+    identity: { ...mail.identity, app: source },
+  });
+  const heard = { source: { from: 'listener' } as const, app: 'mail' };
+  const under = (source: AppSource | null) =>
+    rejudge({ ...standing, heard }, healthy, believing(source), NOW);
+  assert.equal(under({ from: 'listener' }), null);
+  assert.equal(under({ from: 'header', name: 'x-app' }), 'rules.block');
+  assert.equal(under(null), 'rules.block');
 });

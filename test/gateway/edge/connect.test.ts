@@ -177,6 +177,21 @@ test('an idle tunnel ends on both sides (R05)', async (t) => {
   await eventually(() => edge.lines.at(-1)?.['zonegate.end'] === 'idle', 'the log says why');
 });
 
+test('a tunnel whose lifetime is over ends on both sides, however busy (R05)', async (t) => {
+  const origin = await runOrigin(t, ({ socket }) => {
+    socket.on('data', (chunk: Buffer) => socket.write(chunk));
+  });
+  const edge = await runEdge(t, { lifetimeMs: 50 });
+  const client = await connectDevice(t, edge);
+  client.socket.on('data', () => client.write('x'));
+  client.write(connect(`127.0.0.1:${origin.port}`));
+  await client.closed();
+  await eventually(() => origin.sockets.every((one) => one.closed), 'the origin is let go');
+  await eventually(() => edge.lines.at(-1)?.['zonegate.end'] === 'lifetime', 'the log says why');
+  assert.equal(edge.lines.at(-1)?.['zonegate.reason'], undefined);
+  assert.equal(await edge.metric('zonegate_tunnels_ended_total{end="lifetime"}'), '1');
+});
+
 test('tunnels of one connection each do not touch one another (H24)', async (t) => {
   const origin = await runOrigin(t, (client) => {
     client.socket.on('data', (chunk) => client.write(chunk));
@@ -195,4 +210,23 @@ test('tunnels of one connection each do not touch one another (H24)', async (t) 
       );
     }),
   );
+});
+
+test('a device with too many connections is refused on the next, and it is closed (R08)', async (t) => {
+  const origin = await runOrigin(t, () => undefined);
+  const edge = await runEdge(t, { connectionsPerDevice: 1 });
+  const target = `127.0.0.1:${origin.port}`;
+  const first = await connectDevice(t, edge);
+  first.write(connect(target));
+  await first.until(/200/);
+  const plain = `GET http://${target}/ HTTP/1.1\r\nHost: ${target}\r\n\r\n`;
+  for (const asked of [connect(target), plain]) {
+    assert.match(await send(t, edge, asked), /^HTTP\/1\.1 429 .*limits\.device_connections/s);
+  }
+  assert.equal(origin.sockets.length, 1);
+  first.socket.destroy();
+  await eventually(() => edge.tunnels.count() === 0, 'the place is free again');
+  const again = await connectDevice(t, edge);
+  again.write(connect(target));
+  await again.until(/200/);
 });

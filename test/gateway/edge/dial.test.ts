@@ -5,14 +5,20 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { FailureReason } from '../../../gateway/decision/reasons.ts';
-import { type DialOptions, dial } from '../../../gateway/edge/dial.ts';
+import { type DialOptions, type DialWatch, dial } from '../../../gateway/edge/dial.ts';
+import { createFamilyMemory } from '../../../gateway/edge/family-memory.ts';
 import { GatewayError } from '../../../gateway/errors.ts';
 import { silentPort } from '../../support/silent-port.ts';
 import { addressOf } from '../decision/policy-for.ts';
 
-const to = (address: string, source = address.includes(':') ? '::1' : '127.0.0.1') => ({
+const to = (
+  address: string,
+  source = address.includes(':') ? '::1' : '127.0.0.1',
+  ...neighbours: readonly string[]
+) => ({
   address: addressOf(address),
   source: addressOf(source),
+  neighbours: neighbours.map(addressOf),
 });
 
 const never = new AbortController().signal;
@@ -21,8 +27,26 @@ const options = (port: number, more: Partial<DialOptions> = {}): DialOptions => 
   timeoutMs: 5_000,
   attemptDelayMs: 5_000,
   signal: never,
+  watch: null,
+  families: null,
   ...more,
 });
+
+/** What dialling says of egress addresses, in order. */
+function watching(onBusy: () => void = () => undefined) {
+  const seen: string[] = [];
+  const watch: DialWatch = {
+    worked: ({ text }) => void seen.push(`${text} worked`),
+    failed: ({ text }, fault) => void seen.push(`${text} ${fault}`),
+    unreachable: ({ text }, to) => void seen.push(`${text} cannot reach ${to.text}`),
+    moved: () => void seen.push('moved'),
+    portBusy() {
+      seen.push('busy');
+      onBusy();
+    },
+  };
+  return { seen, watch };
+}
 
 async function listenOn(t: TestContext, host: string, port = 0) {
   const peers: net.Socket[] = [];
@@ -187,14 +211,11 @@ test('a port that a listener holds, or that leads there already, gives way to th
   const first = await dial(candidates, options(port, { localPorts: portsOf(used) }));
   t.after(() => first.socket.destroy());
   const localPorts = portsOf(held.port, used, free);
-  let busy = 0;
-  const onBusyPort = () => {
-    busy += 1;
-  };
-  const { socket } = await dial(candidates, options(port, { localPorts, onBusyPort }));
+  const { seen, watch } = watching();
+  const { socket } = await dial(candidates, options(port, { localPorts, watch }));
   t.after(() => socket.destroy());
   assert.equal(socket.localPort, free);
-  assert.equal(busy, 2);
+  assert.deepEqual(seen, ['busy', 'busy', `${source} worked`]);
 });
 
 test('when one port after the other is busy the egress address is unavailable', async (t) => {
@@ -207,6 +228,63 @@ test('when one port after the other is busy the egress address is unavailable', 
   assert.equal(localPorts.asked.length, 32);
   assert.equal(peers.length, 0);
   await until(() => sockets() <= before);
+});
+
+test('an egress address that is not there gives way to its neighbour in the same attempt', async (t) => {
+  const { port, peers } = await listenOn(t, '127.0.0.1');
+  const { seen, watch } = watching();
+  const candidates = [to('127.0.0.1', '192.0.2.1', '192.0.2.3', '127.0.0.15', '127.0.0.16')];
+  const { socket, candidate } = await dial(candidates, options(port, { watch }));
+  t.after(() => socket.destroy());
+  await until(() => peers.length === 1);
+  assert.equal(peers[0]?.remoteAddress, '127.0.0.15');
+  assert.equal(candidate.source.text, '127.0.0.15');
+  const gone = ['192.0.2.1 missing', 'moved', '192.0.2.3 missing', 'moved'];
+  assert.deepEqual(seen, [...gone, '127.0.0.15 worked']);
+});
+
+test('an egress address whose ports are used up gives way to its neighbour', async (t) => {
+  const { port } = await listenOn(t, '127.0.0.1');
+  const held = await listenOn(t, '127.0.0.17');
+  const localPorts = portsOf(held.port);
+  const { seen, watch } = watching();
+  const candidates = [to('127.0.0.1', '127.0.0.17', '127.0.0.18')];
+  const { socket } = await dial(candidates, options(port, { localPorts, watch }));
+  t.after(() => socket.destroy());
+  assert.equal(socket.localAddress, '127.0.0.18');
+  assert.deepEqual(seen.slice(-4), ['busy', '127.0.0.17 ports', 'moved', '127.0.0.18 worked']);
+});
+
+test('what is wrong with the destination is no reason to leave from a neighbour (D14)', async (t) => {
+  const { port, close } = await listenOn(t, '127.0.0.1');
+  await close();
+  const { seen, watch } = watching();
+  const refusing = [to('127.0.0.1', '127.0.0.19', '127.0.0.20')];
+  await assert.rejects(dial(refusing, options(port, { watch })), fails('dial.refused'));
+  assert.deepEqual(seen, []);
+  // A broadcast address: the system has no way to it for TCP.
+  const nowhere = [to('127.255.255.255', '127.0.0.19', '127.0.0.20')];
+  await assert.rejects(dial(nowhere, options(port, { watch })), fails('dial.unreachable'));
+  assert.deepEqual(seen, ['127.0.0.19 cannot reach 127.255.255.255']);
+});
+
+test('the family that got through is tried first the next time (RFC 8305 section 4)', async (t) => {
+  const { port } = await listenOn(t, '::1');
+  const memory = createFamilyMemory(() => 0);
+  const families = { memory, host: 'two.test' };
+  const candidates = [to('127.0.0.2'), to('::1')];
+  const first = await dial(candidates, options(port, { families }));
+  t.after(() => first.socket.destroy());
+  // Had IPv4 been first again it would have won: it answers now.
+  const both = await listenOn(t, '127.0.0.2', port);
+  const again = await dial(candidates, options(port, { families }));
+  t.after(() => again.socket.destroy());
+  assert.equal(again.candidate.address.text, '::1');
+  const other = { memory, host: 'other.test' };
+  const elsewhere = await dial(candidates, options(port, { families: other }));
+  t.after(() => elsewhere.socket.destroy());
+  assert.equal(elsewhere.candidate.address.text, '127.0.0.2');
+  assert.equal(both.port, port);
 });
 
 test('an egress address that this machine does not have is not tried on other ports', async (t) => {
@@ -223,12 +301,12 @@ test('a device that leaves ends the search for a port (R06)', async (t) => {
   const localPorts = portsOf(held.port);
   const gone = new AbortController();
   const left = new Error('left');
-  const onBusyPort = () => gone.abort(left);
+  const { watch } = watching(() => gone.abort(left));
   const { signal } = gone;
   const before = sockets();
   const dialling = dial(
     [to('127.0.0.1', '127.0.0.14')],
-    options(port, { localPorts, onBusyPort, signal }),
+    options(port, { localPorts, watch, signal }),
   );
   await assert.rejects(dialling, left);
   await until(() => sockets() <= before);

@@ -3,9 +3,30 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import tls from 'node:tls';
 import { connectDirect, directReadsOf } from '../../../gateway/edge/direct-reads.ts';
-import { eventually } from './running-edge.ts';
+import { authority, eventually } from './running-edge.ts';
+
+/** A TLS connection; `near` is the server's end of it. */
+async function acceptedTls(t: TestContext) {
+  const sans = { dns: ['localhost'] };
+  const issued = await authority.issue({ commonName: 'gw', sans, usage: 'server', days: 2 });
+  const { keyPem: key, chainPem: cert } = issued;
+  const server = tls.createServer({ key, cert, allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const far = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  const [near] = (await once(server, 'secureConnection')) as [tls.TLSSocket];
+  server.close();
+  t.after(() => {
+    far.destroy();
+    near.destroy();
+  });
+  return { far, near };
+}
 
 async function connected(t: TestContext) {
   const server = net.createServer({ allowHalfOpen: true });
@@ -63,26 +84,58 @@ test('what comes while something is still to be read does not overtake it', asyn
   assert.deepEqual(taken, ['third']);
 });
 
-test('small reads are buffers of their own, large ones are lent', async (t) => {
-  const { far, near } = await connected(t);
-  const taken: { readonly chunk: Buffer; readonly lent: Buffer | null }[] = [];
-  const sizes = (): number => taken.reduce((sum, { chunk }) => sum + chunk.length, 0);
-  directReadsOf(near)?.into((chunk, lent) => {
-    taken.push({ chunk, lent });
+test('an accepted TLS socket is read in the same way, and its end is told', async (t) => {
+  const { near, far } = await acceptedTls(t);
+  const sent = Buffer.alloc(1_000_000, 'abcdefg');
+  const data: Buffer[] = [];
+  near.on('data', (chunk: Buffer) => data.push(chunk));
+  far.write('first');
+  await eventually(() => data.length === 1, 'before, what comes is data');
+  const taken: Buffer[] = [];
+  const memory = new Set<ArrayBufferLike>();
+  directReadsOf(near)?.into((read) => {
+    taken.push(Buffer.from(read));
+    memory.add(read.buffer);
     return true;
   });
-  far.write('small');
-  await eventually(() => sizes() === 5, 'the small one is there');
-  far.write(Buffer.alloc(300_000, 'x'));
-  await eventually(() => sizes() === 300_005, 'the large ones are there');
-  for (const { chunk, lent } of taken) {
-    if (chunk.length < 4096) assert.equal(lent, null);
-    else assert.equal(chunk.buffer, lent?.buffer);
-  }
-  const lentOut = taken.flatMap(({ lent }) => lent ?? []);
-  assert.equal(new Set(lentOut).size, lentOut.length);
+  far.end(sent);
+  await once(near, 'end');
+  assert.ok(Buffer.concat(taken).equals(sent));
+  assert.equal(Buffer.concat(data).toString(), 'first');
+  assert.equal(memory.size, 1);
 });
 
-test('other sockets have no direct reads', () => {
+test('an accepted TLS socket whose reads are refused waits until it is resumed', async (t) => {
+  const { near, far } = await acceptedTls(t);
+  let taken = 0;
+  near.pause();
+  directReadsOf(near)?.into((read) => {
+    taken += read.length;
+    return false;
+  });
+  const sent = Buffer.alloc(4_000_000, 'x');
+  far.end(sent);
+  const ended = once(near, 'end');
+  near.resume();
+  await eventually(() => taken > 0, 'something is read');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(taken < 1_000_000);
+  while (!near.readableEnded) {
+    near.resume();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await ended;
+  assert.equal(taken, sent.length);
+});
+
+test('where Node has other names than we know, reads stay data', async (t) => {
+  const { near } = await acceptedTls(t);
+  const { _handle: handle } = near as unknown as { _handle: { useUserBuffer: unknown } };
+  handle.useUserBuffer = undefined;
+  assert.equal(directReadsOf(near), null);
+});
+
+test('streams that are no open sockets have no direct reads', () => {
   assert.equal(directReadsOf(new net.Socket()), null);
+  assert.equal(directReadsOf(new PassThrough()), null);
 });

@@ -7,9 +7,17 @@ import {
   isLoop,
   requestFields,
   responseFields,
+  trailerFields,
 } from '../../../gateway/edge/fields.ts';
 
-const hop = { method: 'GET', authority: 'a.test', via: '1.1 gw' };
+const hop = {
+  method: 'GET',
+  authority: 'a.test',
+  app: 'x-app',
+  via: '1.1 gw',
+  upgrade: null,
+  trailers: false,
+};
 const own = ['host', 'a.test'];
 const via = ['via', '1.1 gw'];
 
@@ -24,7 +32,7 @@ const table: readonly (readonly [name: string, raw: readonly string[], kept: rea
     ['repeated fields', ['Cookie', 'a', 'Cookie', 'b'], ['Cookie', 'a', 'Cookie', 'b']],
     [
       'no field of this hop',
-      ['Connection', 'close', 'Keep-Alive', '5', 'TE', 'x', 'Upgrade', 'h2c'],
+      ['Connection', 'close', 'Keep-Alive', '5', 'TE', 'gzip', 'Upgrade', 'h2c'],
       [],
     ],
     ['no framing', ['Transfer-Encoding', 'chunked', 'Trailer', 'X'], []],
@@ -44,6 +52,7 @@ const table: readonly (readonly [name: string, raw: readonly string[], kept: rea
     ],
     ['no claims about the way', ['Forwarded', 'a', 'X-Forwarded-Proto', 'b', 'X-Real-IP', 'c'], []],
     ['no client certificate', ['Client-Cert', ':AA==:', 'Client-Cert-Chain', ':AA==:'], []],
+    ['no word on the application', ['X-App', 'com.example.mail', 'X-Apps', '1'], ['X-Apps', '1']],
     ['no expectation', ['Expect', '100-continue'], []],
   ];
 for (const [name, raw, kept] of table) {
@@ -71,20 +80,69 @@ for (const [hops, left] of [
 }
 
 test('an answer loses hop-by-hop and nominated fields and gains Via', () => {
-  const headers = {
-    connection: 'x-a',
-    'x-a': '1',
-    'transfer-encoding': 'chunked',
-    'proxy-authenticate': 'Basic',
-    trailer: 'x',
-    'set-cookie': ['a', 'b'],
-    via: '1.1 cdn',
-    absent: undefined,
-  };
-  assert.deepEqual(responseFields(headers, 'gw'), {
-    'set-cookie': ['a', 'b'],
-    via: '1.1 cdn, 1.1 gw',
-  });
+  const raw = [
+    ['Connection', 'X-A'],
+    ['X-a', '1'],
+    ['Transfer-Encoding', 'chunked'],
+    ['Proxy-Authenticate', 'Basic'],
+    ['Trailer', 'X'],
+    ['Set-Cookie', 'a'],
+    ['Set-Cookie', 'b'],
+    ['Via', '1.1 cdn'],
+  ].flat();
+  assert.deepEqual(responseFields(raw, { status: 200, via: '1.0 gw', trailers: false }), [
+    'Set-Cookie',
+    'a',
+    'Set-Cookie',
+    'b',
+    'via',
+    '1.1 cdn, 1.0 gw',
+  ]);
+});
+
+test('an answer without content has no length (RFC 9110 section 8.6)', () => {
+  for (const [status, kept] of [
+    [101, []],
+    [204, []],
+    [304, ['Content-Length', '4']],
+  ] as const) {
+    const fields = responseFields(['Content-Length', '4'], { status, ...hop });
+    assert.deepEqual(fields, [...kept, ...via]);
+  }
+});
+
+test('trailers are asked for when the device asks for them, and only for this hop', () => {
+  for (const te of ['trailers', 'gzip;q=0.5, Trailers', 'trailers ,x']) {
+    const fields = requestFields(['TE', te, 'Connection', 'te'], hop);
+    assert.deepEqual(fields, [...own, 'te', 'trailers', 'connection', 'te', ...via]);
+  }
+});
+
+test('a change of protocol is asked for beside other options of this hop', () => {
+  const fields = requestFields(['TE', 'trailers'], { ...hop, upgrade: 'websocket' });
+  const asked = ['te', 'trailers', 'upgrade', 'websocket', 'connection', 'te, upgrade'];
+  assert.deepEqual(fields, [...own, ...asked, ...via]);
+});
+
+test('trailers are announced where they may follow, without those that may not (H27)', () => {
+  const raw = ['Trailer', 'Host, X-Sum,, Content-Length', 'Trailer', 'Authorization'];
+  const announced = ['trailer', 'X-Sum'];
+  assert.deepEqual(requestFields(raw, { ...hop, trailers: true }), [...own, ...announced, ...via]);
+  assert.deepEqual(requestFields(raw, hop), [...own, ...via]);
+  const answered = responseFields(raw, { status: 200, via: '1.1 gw', trailers: true });
+  assert.deepEqual(answered, [...announced, ...via]);
+});
+
+test('no trailer decides framing, routing, rights or reading (H27)', () => {
+  const forbidden = (
+    'Transfer-Encoding Content-Length Host Authorization Cookie Set-Cookie Proxy-Authorization ' +
+    'WWW-Authenticate Content-Type Content-Encoding Trailer TE Connection If-Match Cache-Control ' +
+    'Location X-Forwarded-For Via'
+  )
+    .split(' ')
+    .flatMap((name) => [name, 'evil']);
+  const kept = ['X-Sum', '1', 'Server-Timing', 'a', 'ETag', '"b"'];
+  assert.deepEqual(trailerFields([...forbidden, ...kept]), kept);
 });
 
 test('a request that passed here before is recognised (H21)', () => {

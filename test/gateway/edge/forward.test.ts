@@ -24,7 +24,7 @@ async function ask(t: TestContext, answer: string | Buffer, line = 'GET') {
   const edge = await runEdge(t);
   const text = await send(t, edge, head(origin.port, line));
   await eventually(() => edge.tunnels.count() === 0, 'the place is free again');
-  if (statusOf(text) < 500) assert.equal(edge.lines.at(-1)?.['zonegate.end'], 'answered');
+  if (finalStatusOf(text) < 500) assert.equal(edge.lines.at(-1)?.['zonegate.end'], 'answered');
   return { text, origin, edge, body: text.slice(text.indexOf('\r\n\r\n') + 4) };
 }
 
@@ -51,8 +51,9 @@ test('a request arrives without hop-by-hop fields, with the Host of its target (
   assert.equal(statusOf(await send(t, edge, Buffer.from(bytes, 'latin1'))), 200);
   assert.equal(
     origin.requests[0],
-    `GET /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:${origin.port}\r\nconnection: keep-alive\r\n` +
-      'X-Kept: caf\u00e9\r\nvia: 1.0 other, 1.1 gw-test\r\n\r\n',
+    `GET /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:${origin.port}\r\n` +
+      'X-Kept: caf\u00e9\r\nte: trailers\r\nconnection: te\r\n' +
+      'via: 1.0 other, 1.1 gw-test\r\n\r\n',
   );
 });
 
@@ -74,18 +75,12 @@ test('Max-Forwards of OPTIONS counts down, that of GET does not', async (t) => {
   assert.match(origin.requests[1] ?? '', /max-forwards: 5\r\n/i);
 });
 
-test('an upgrade is answered as the plain request it also is, h2c too (H18)', async (t) => {
-  const origin = await runAnswering(t, ok);
-  const edge = await runEdge(t);
-  for (const protocol of ['h2c', 'websocket']) {
-    const client = await connectDevice(t, edge);
-    client.write(head(origin.port, 'GET', `Connection: Upgrade\r\nUpgrade: ${protocol}\r\n`));
-    assert.equal(statusOf(await client.until(/ok$/)), 200);
-  }
-  assert.doesNotMatch(origin.requests.join(), /upgrade/i);
-});
-
 /** What an origin may not say: each is a 502, and its connection is not used again. */
+/** Behind whatever informational answers come first. */
+function finalStatusOf(text: string): number {
+  return statusOf(text.slice(text.lastIndexOf('HTTP/1.1 ')));
+}
+
 const senseless: readonly (readonly [name: string, answer: string])[] = [
   [
     'both framings',
@@ -94,6 +89,7 @@ const senseless: readonly (readonly [name: string, answer: string])[] = [
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc'],
   ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nabc'],
   ['a bare CR', 'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 0\r\n\r\n'],
+  ['a control byte in its phrase', 'HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n'],
   ['NUL', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n'],
   ['a status of two digits', 'HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n'],
   ['a status of letters', 'HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n'],
@@ -111,7 +107,8 @@ const senseless: readonly (readonly [name: string, answer: string])[] = [
 for (const [name, answer] of senseless) {
   test(`an origin that answers with ${name} is a 502 (H22, H26)`, async (t) => {
     const { text, origin, edge } = await ask(t, answer);
-    assert.equal(statusOf(text), 502, text);
+    assert.equal(finalStatusOf(text), 502, text);
+    assert.ok(text.split('103 Early Hints').length <= 17);
     assert.match(text, /error=http_protocol_error; details="origin.malformed"/);
     await eventually(() => origin.sockets.every((one) => one.closed), 'the connection is gone');
     assert.equal(await edge.metric('zonegate_refusals_total{reason="origin.malformed"}'), '1');
@@ -119,10 +116,24 @@ for (const [name, answer] of senseless) {
   });
 }
 
-test('a few informational answers before the final one are swallowed (H26)', async (t) => {
-  const { text } = await ask(t, `HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n${ok}`);
-  assert.equal(statusOf(text), 200);
-  assert.doesNotMatch(text, /link:/i);
+const hints =
+  'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n' +
+  'Connection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\n\r\n';
+
+test('informational answers come before the final one, without fields of their hop (H26)', async (t) => {
+  const { text } = await ask(t, hints + ok);
+  const [processing = '', early = '', final = ''] = text.split('\r\n\r\n');
+  assert.equal(processing, 'HTTP/1.1 102 Processing\r\nvia: 1.1 gw-test');
+  assert.equal(early, 'HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nvia: 1.1 gw-test');
+  assert.match(final, /^HTTP\/1\.1 200 OK\r\n/);
+});
+
+test('an HTTP/1.0 client gets the final answer only (RFC 9110 section 15.2)', async (t) => {
+  const origin = await runAnswering(t, hints + ok);
+  const request = `GET http://127.0.0.1:${origin.port}/ HTTP/1.0\r\nHost: a\r\n\r\n`;
+  const text = await send(t, await runEdge(t), request);
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
+  assert.doesNotMatch(text, /103/);
 });
 
 test('bytes behind an answer belong to nobody (H22, H24)', async (t) => {
@@ -131,21 +142,28 @@ test('bytes behind an answer belong to nobody (H22, H24)', async (t) => {
   await eventually(() => origin.sockets.every((one) => one.closed), 'the connection is gone');
 });
 
-for (const [name, answer] of [
-  ['a length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'],
-  ['chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf'],
+for (const [name, answer, how] of [
+  ['a length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', 'end'],
+  ['a length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', 'resetAndDestroy'],
+  ['chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf', 'end'],
+  [
+    'chunks',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
+    'resetAndDestroy',
+  ],
+  ['an end of its connection', 'HTTP/1.1 200 OK\r\n\r\nhalf', 'resetAndDestroy'],
 ] as const) {
-  test(`an answer with ${name} that breaks off never looks complete (H23)`, async (t) => {
-    const origin = await runOrigin(t, (client) => {
-      client.until(/\r\n\r\n/).then(
-        () => client.socket.end(answer),
-        () => undefined,
-      );
-    });
+  test(`an answer with ${name} that breaks off never looks complete (H23, ${how})`, async (t) => {
+    const origin = await runAnswering(t, answer);
     const edge = await runEdge(t);
-    const text = await send(t, edge, head(origin.port));
-    assert.match(text, /half/);
-    assert.doesNotMatch(text, /0\r\n\r\n$/);
+    const client = await connectDevice(t, edge);
+    client.write(head(origin.port, 'GET', ''));
+    await client.until(/half/);
+    origin.sockets[0]?.[how]();
+    const text = await client.closed();
+    const whole = /content-length: 4\r|\r\n0\r\n\r\n$/i;
+    assert.doesNotMatch(text, whole);
+    assert.match(text, /content-length: 100\r|transfer-encoding: chunked\r/i);
     await eventually(() => edge.tunnels.count() === 0, 'the place is free again');
     assert.equal(edge.lines.at(-1)?.['zonegate.reason'], 'origin.incomplete');
   });
@@ -197,7 +215,7 @@ test('a body that becomes unreadable is never completed upstream (H04)', async (
   const edge = await runEdge(t);
   const client = await connectDevice(t, edge);
   client.write(`${head(origin.port, 'POST', 'Transfer-Encoding: chunked\r\n')}2\r\nhi\r\n`);
-  await eventually(() => received.endsWith('2\r\nhi'), 'the first chunk is there');
+  await eventually(() => received.endsWith('2\r\nhi\r\n'), 'the first chunk is there');
   client.write('nonsense\r\n');
   assert.equal(statusOf(await client.closed()), 400);
   await eventually(() => origin.sockets.every((one) => one.closed), 'the origin is let go');
@@ -236,35 +254,19 @@ test('a device that closes its half after the request still gets the answer (R06
 });
 
 test('a body is asked for after admission only, and a refusal does without (H26)', async (t) => {
-  const origin = await runAnswering(t, ok);
+  // One 100 is enough.
+  const origin = await runAnswering(t, `HTTP/1.1 100 Continue\r\n\r\n${ok}`);
   const edge = await runEdge(t);
   const expecting = 'Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n';
   const client = await connectDevice(t, edge);
   client.write(head(origin.port, 'POST', expecting));
   await client.until(/^HTTP\/1\.1 100 Continue\r\n\r\n/);
   client.write('hi');
-  assert.match(await client.closed(), /HTTP\/1\.1 200 OK/);
+  assert.match(await client.closed(), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
   assert.doesNotMatch(origin.requests[0] ?? '', /expect/i);
   const refused = await connectDevice(t, edge);
   refused.write(`POST http://10.0.0.1/ HTTP/1.1\r\nHost: a\r\n${expecting}\r\n`);
   await refused.until(/^HTTP\/1\.1 403 .*rules\.block/s);
-});
-
-test('trailers become no fields, on either way (H27)', async (t) => {
-  const trailer = 'Host: evil\r\nAuthorization: evil\r\n';
-  const origin = await runAnswering(
-    t,
-    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nok\r\n0\r\n${trailer}\r\n`,
-  );
-  const edge = await runEdge(t);
-  const fields = 'Transfer-Encoding: chunked\r\nTrailer: X\r\nConnection: close\r\n';
-  const text = await send(
-    t,
-    edge,
-    `${head(origin.port, 'POST', fields)}2\r\nhi\r\n0\r\n${trailer}\r\n`,
-  );
-  assert.equal(statusOf(text), 200);
-  assert.doesNotMatch(text + origin.requests.join(), /evil|trailer/i);
 });
 
 test('the head of a HEAD keeps its length and has no body (H24)', async (t) => {
@@ -284,7 +286,7 @@ for (const status of [204, 304]) {
 test('bytes above ASCII and repeated fields come through as they were sent', async (t) => {
   const fields =
     'X: caf\u00c3\u00a9\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nLocation: http://other/\r\n';
-  const answer = `HTTP/1.1 302 Trouv\u00e9\x01\r\n${fields}Content-Length: 0\r\n\r\n`;
+  const answer = `HTTP/1.1 302 Trouv\u00e9\r\n${fields}Content-Length: 0\r\n\r\n`;
   const { text } = await ask(t, Buffer.from(answer, 'latin1'));
   assert.match(text, /^HTTP\/1\.1 302 Found\r\n/); // of a phrase only plain text is passed on
   assert.match(text, /x: caf\u00c3\u00a9\r\n/i);
@@ -407,6 +409,9 @@ test('a reader that stops makes the origin stop, and loses nothing (R07)', async
     received += chunk.length;
   });
   client.socket.resume();
+  // It may take its time on a busy machine, but it must not stand still.
+  for (let seen = 0; received < size; seen = received)
+    await eventually(() => received > seen, 'more of it comes');
   await client.closed();
   assert.ok(received > size && received < size + 1000);
 });

@@ -100,6 +100,31 @@ test('a refusal is a whole answer on its stream, and the session goes on (D01, M
   assert.equal(await bodyOf(next), 'page');
 });
 
+test('a tunnel whose lifetime is over is reset, and the session goes on (R05, M17)', async (t) => {
+  const origin = await runOrigin(t, () => undefined);
+  const edge = await runEdge(t, { lifetimeMs: 50 });
+  const session = await openSession(t, edge);
+  const stream = tunnel(session, `127.0.0.1:${origin.port}`);
+  await closed(stream);
+  assert.equal(stream.rstCode, NGHTTP2_CONNECT_ERROR);
+  await eventually(() => edge.lines.at(-1)?.['zonegate.end'] === 'lifetime', 'the log says why');
+  assert.equal(session.closed, false);
+});
+
+test('a connection too many serves no stream, and is closed (R08)', async (t) => {
+  const origin = await runAnswering(t, page);
+  const edge = await runEdge(t, { connectionsPerDevice: 1 });
+  const target = `127.0.0.1:${origin.port}`;
+  const first = await openSession(t, edge);
+  assert.equal((await answerOf(get(first, target)))[':status'], 200);
+  const second = await openSession(t, edge);
+  const refused = tunnel(second, target);
+  assert.equal((await answerOf(refused))[':status'], 429);
+  assert.equal(JSON.parse(await bodyOf(refused)).reason, 'limits.device_connections');
+  await eventually(() => second.closed, 'it says that it goes');
+  assert.equal((await answerOf(get(first, target)))[':status'], 200);
+});
+
 test('a malformed authority is told (M01)', async (t) => {
   const edge = await runEdge(t);
   const session = await openSession(t, edge);
@@ -145,7 +170,23 @@ test('a plain request is forwarded as HTTP/1.1 with its own Via (M00, M04)', asy
   assert.match(request, /^GET \/ HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
   assert.match(request, /\r\nvia: 2 gw-test\r\n/);
   assert.match(request, /\r\ncookie: a=1; b=2\r\n/);
-  assert.doesNotMatch(request, /x-forwarded-for|\r\nte:/i);
+  assert.match(request, /\r\nte: trailers\r\nconnection: te\r\n/);
+  assert.doesNotMatch(request, /x-forwarded-for/i);
+});
+
+test('informational answers come before the final one, in its own words only (RFC 9113 section 8.1)', async (t) => {
+  const origin = await runAnswering(
+    t,
+    'HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nKeep-Alive: timeout=5\r\n\r\n' +
+      'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  );
+  const session = await openSession(t, await runEdge(t));
+  const stream = get(session, `127.0.0.1:${origin.port}`);
+  const informed: http2.IncomingHttpHeaders[] = [];
+  stream.on('headers', (fields: http2.IncomingHttpHeaders) => void informed.push(fields));
+  assert.equal((await answerOf(stream))[':status'], 200);
+  const [{ link, via, 'keep-alive': hop } = {}, ...more] = informed;
+  assert.deepEqual([link, via, hop, more], ['<a>', '1.1 gw-test', undefined, []]);
 });
 
 test('a body goes up, and HEAD has none coming down (M06)', async (t) => {
@@ -160,6 +201,33 @@ test('a body goes up, and HEAD has none coming down (M06)', async (t) => {
   const head = get(session, `127.0.0.1:${origin.port}`, { ':method': 'HEAD' });
   assert.equal((await answerOf(head))['content-length'], '7');
   assert.equal(await bodyOf(head), '');
+});
+
+test('an answer that went out whole is told so, and its origin serves the next stream', async (t) => {
+  const origin = await runOrigin(t, (client) => {
+    client.socket.on('data', () => client.write(page));
+  });
+  const edge = await runEdge(t);
+  const session = await openSession(t, edge);
+  for (let i = 0; i < 2; i += 1) {
+    assert.equal(await bodyOf(get(session, `127.0.0.1:${origin.port}`)), 'page');
+    await eventually(() => edge.tunnels.count() === 0, 'the place is free again');
+    assert.equal(edge.lines.at(-1)?.['zonegate.end'], 'answered');
+  }
+  assert.equal(origin.sockets.length, 1);
+});
+
+test('an answer before the end of an upload ends the stream, and nothing waits for the rest', async (t) => {
+  const origin = await runAnswering(t, page);
+  const edge = await runEdge(t);
+  const session = await openSession(t, edge);
+  const stream = get(session, `127.0.0.1:${origin.port}`, { ':method': 'POST' });
+  stream.on('error', () => undefined);
+  stream.write('the first of many');
+  assert.equal(await bodyOf(stream), 'page');
+  await closed(stream);
+  assert.equal(stream.rstCode, 0);
+  await eventually(() => origin.sockets.every((one) => one.closed), 'the origin is let go');
 });
 
 test('requests to the gateway itself, and https in the clear, are not proxied (M05, H15)', async (t) => {

@@ -202,6 +202,7 @@ test('strangers above their limit give way to newcomers, devices do not count (R
     strangers.filter((one) => one.socket.closed || one.socket.readableEnded).length >= 2,
     true,
   );
+  assert.equal(await edge.metric('zonegate_unidentified_connections_evicted_total'), '3');
 });
 
 test('a hundred connections that come and go leave nothing behind (R10)', async (t) => {

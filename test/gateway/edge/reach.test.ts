@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { Upstream } from '../../../gateway/edge/reach.ts';
+import type { Upstream, UpstreamServer } from '../../../gateway/edge/upstream.ts';
 import {
   type collect,
   connectDevice,
@@ -19,6 +19,16 @@ const connect = 'CONNECT app.proxied.test:443 HTTP/1.1\r\nHost: app.proxied.test
 
 type Play = (client: ReturnType<typeof collect>) => void;
 
+const local = { host: '127.0.0.1', authorization: null, tls: null };
+
+/** The upstream proxy of the rules, with these servers. */
+function through(
+  ...servers: readonly (Partial<UpstreamServer> & Pick<UpstreamServer, 'port'>)[]
+): ReadonlyMap<string, Upstream> {
+  const all = servers.map((server) => ({ ...local, ...server }));
+  return new Map([['proxy', { name: 'proxy', servers: all }]]);
+}
+
 async function behind(t: TestContext, play: Play, options: Partial<EdgeOptions> = {}) {
   const heads: string[] = [];
   const proxy = await runOrigin(t, (client) => {
@@ -30,8 +40,8 @@ async function behind(t: TestContext, play: Play, options: Partial<EdgeOptions> 
       () => undefined,
     );
   });
-  const upstream: Upstream = { host: '127.0.0.1', port: proxy.port, authorization: credentials };
-  const edge = await runEdge(t, { upstreams: new Map([['proxy', upstream]]), ...options });
+  const upstreams = through({ port: proxy.port, authorization: credentials });
+  const edge = await runEdge(t, { upstreams, ...options });
   return { proxy, edge, heads };
 }
 
@@ -116,7 +126,6 @@ test('a device that leaves while the proxy thinks takes it along (R06)', async (
 });
 
 test('a proxy that is not there is never gone around (D12)', async (t) => {
-  const upstream: Upstream = { host: 'nowhere.test', port: 1, authorization: null };
-  const edge = await runEdge(t, { upstreams: new Map([['proxy', upstream]]) });
+  const edge = await runEdge(t, { upstreams: through({ host: 'nowhere.test', port: 1 }) });
   assert.match(await send(t, edge, connect), /^HTTP\/1\.1 502 .*dns\.failed/s);
 });

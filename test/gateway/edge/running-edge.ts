@@ -6,14 +6,22 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
+import type { AppSource } from '../../../gateway/decision/identity.ts';
 import type { PostureFacts } from '../../../gateway/decision/posture.ts';
 import type { ForwardParts } from '../../../gateway/edge/carry.ts';
-import { type Listener, type ListenOptions, listen } from '../../../gateway/edge/listen.ts';
+import { createDeviceConnections } from '../../../gateway/edge/device-connections.ts';
+import { createFamilyMemory } from '../../../gateway/edge/family-memory.ts';
+import { type ListenOptions, listen } from '../../../gateway/edge/listen.ts';
+import type { Listener } from '../../../gateway/edge/listener.ts';
+import { createOwnFiles } from '../../../gateway/edge/own-files.ts';
+import { createPaces } from '../../../gateway/edge/pace.ts';
 import { peerReader } from '../../../gateway/edge/peer.ts';
-import { reach, type Upstream, upstreamCandidates } from '../../../gateway/edge/reach.ts';
+import { type ReachOptions, reach } from '../../../gateway/edge/reach.ts';
 import type { Resolver } from '../../../gateway/edge/resolve.ts';
 import { createTelemetry } from '../../../gateway/edge/telemetry.ts';
 import { createTunnels, type Tunnels } from '../../../gateway/edge/tunnels.ts';
+import type { Upstream } from '../../../gateway/edge/upstream.ts';
+import { createUpstreamRests, type UpstreamChange } from '../../../gateway/edge/upstream-rests.ts';
 import { GatewayError } from '../../../gateway/errors.ts';
 import type { PostureCache } from '../../../gateway/posture/cache.ts';
 import { createAuthority, type KeyedCertificate } from '../../../runtime/authority.ts';
@@ -31,12 +39,21 @@ export const device = await authority.issue({ commonName: DEVICE, usage: 'client
 export interface EdgeOptions {
   readonly limits?: Partial<Omit<ListenOptions, 'tls' | 'host' | 'port'>>;
   readonly tunnelsPerDevice?: number;
+  readonly connectionsPerDevice?: number;
   readonly idleMs?: number;
+  /** Whose own listener this is, and what is believed about applications. */
+  readonly app?: string;
+  readonly appSource?: AppSource;
+  readonly lifetimeMs?: number;
+  readonly bytesPerSecond?: number;
   readonly firstByteMs?: number;
   readonly dialTimeoutMs?: number;
   readonly pools?: Readonly<Record<string, readonly string[]>>;
   readonly upstreams?: ReadonlyMap<string, Upstream>;
   readonly resolve?: Resolver['resolve'];
+  /** By which servers of upstream proxies rest. */
+  readonly restClock?: () => number;
+  readonly onUpstream?: (change: UpstreamChange) => void;
 }
 
 export interface Edge {
@@ -52,50 +69,99 @@ export interface Edge {
   metric(line: string): Promise<string | null>;
 }
 
-/** Rules let `127.0.0.1` and `origin.test` through, and `*.proxied.test` through the upstream proxy. */
+/** Rules let `127.0.0.1` and `origin.test` through, and `*.proxied.test` and 2606:4700::/32 through the upstream proxy. */
 const ruleSets = [
   {
     name: 'staff',
     defaultAction: 'BLOCK',
     rules: [
-      { id: 'proxied', action: 'PROXY', upstream: 'proxy', destinations: '*.proxied.test' },
+      {
+        id: 'proxied',
+        action: 'PROXY',
+        upstream: 'proxy',
+        destinations: '*.proxied.test, 2606:4700::/32',
+      },
       {
         id: 'local',
         action: 'TUNNEL',
         destinations: '127.0.0.1, 127.0.0.2, 127.0.0.3, origin.test, *.origin.test',
         open: ['127.0.0.0/8'],
       },
+      {
+        id: 'mail',
+        action: 'TUNNEL',
+        apps: ['mail'],
+        destinations: '127.0.0.4',
+        open: ['127.0.0.0/8'],
+      },
     ],
   },
 ];
+const applications = { mail: { bundleId: 'com.example.mail' } };
 
 export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promise<Edge> {
   const lines: Record<string, unknown>[] = [];
   const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const metrics = createMetrics();
   const log = createLog({ level: 'debug', secrets: [], stream });
-  const base = policyFor({ ruleSets, pools: options.pools ?? { main: ['127.0.0.1'] } });
+  const base = policyFor({
+    applications,
+    ruleSets,
+    pools: options.pools ?? { main: ['127.0.0.1'] },
+  });
   const x509 = new X509Certificate(authority.certificatePem);
   const anchors = new Set([x509.fingerprint256.replaceAll(':', '').toLowerCase()]);
-  const policy = { ...base, identity: { ...base.identity, anchors } };
-  const tunnels = createTunnels(() => ({
-    maxTunnels: 100,
-    maxTunnelsPerDevice: options.tunnelsPerDevice ?? 50,
-  }));
+  const policy = {
+    ...base,
+    identity: { ...base.identity, anchors, app: options.appSource ?? null },
+  };
+  const telemetry = createTelemetry(metrics, log);
+  const bytes = createPaces({
+    bytesPerSecond: () => ({ device: options.bytesPerSecond ?? null, user: null, all: null }),
+    // Time stands still: what is slowed depends on bytes alone.
+    now: () => 0,
+    onSlowed: (...how) => telemetry.slowed(...how),
+  });
+  const tunnels = createTunnels(
+    () => ({
+      maxTunnels: 100,
+      maxTunnelsPerDevice: options.tunnelsPerDevice ?? 50,
+      maxTunnelsPerUser: null,
+      lifetimeMs: options.lifetimeMs ?? null,
+    }),
+    { device: null, user: null, all: null, bytes },
+  );
   const facts = { report: { ...healthyReport, fetchedAt: 0 }, known: true };
   const upstreams = options.upstreams ?? new Map();
-  const reaching = { upstreams, dialTimeoutMs: options.dialTimeoutMs ?? 2_000, attemptDelayMs: 20 };
+  const reaching: ReachOptions = {
+    upstreams,
+    dialTimeoutMs: options.dialTimeoutMs ?? 2_000,
+    attemptDelayMs: 20,
+    rests: createUpstreamRests({
+      now: options.restClock ?? Date.now,
+      onChange: options.onUpstream ?? (() => undefined),
+    }),
+    families: createFamilyMemory(Date.now),
+    watch: null,
+  };
   const resolver = { resolve: options.resolve ?? resolveOrigin, close: () => undefined };
+  const own = {
+    files: createOwnFiles({ host: 'gw.test', port: 8443 }, 'closed'),
+    pacSecret: 'secret of the tests',
+  };
   const parts: ForwardParts = {
     policy: () => policy,
     posture: { facts: () => edge.posture() } as unknown as PostureCache,
     resolver: () => resolver,
-    upstream: (tunnel) => upstreamCandidates(tunnel, reaching, resolver),
+    unfit: () => new Set(),
     tunnels,
-    telemetry: createTelemetry(metrics, log),
+    app: options.app ?? null,
+    connections: createDeviceConnections(() => options.connectionsPerDevice ?? 100),
+    telemetry,
     now: Date.now,
+    own: () => own,
     answer: () => ({ name: 'gw-test', help: 'https://help.example/' }),
-    reach: (way) => reach(way, reaching),
+    reach: (way) => reach(way, reaching, resolver),
     readPeer: peerReader({ authorities: [x509], maxPeers: 100, now: Date.now }),
     idleMs: () => options.idleMs ?? 10_000,
     firstByteMs: () => options.firstByteMs ?? 10_000,
@@ -237,7 +303,11 @@ export async function runOrigin(
   onConnection: (client: ReturnType<typeof collect>) => void,
   host = '127.0.0.1',
   port = 0,
-): Promise<{ readonly port: number; readonly sockets: readonly net.Socket[] }> {
+): Promise<{
+  readonly port: number;
+  readonly sockets: readonly net.Socket[];
+  readonly stop: () => void;
+}> {
   const sockets: net.Socket[] = [];
   const origin = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.push(socket);
@@ -246,21 +316,29 @@ export async function runOrigin(
   origin.listen(port, host);
   await once(origin, 'listening');
   t.after(() => void origin.close());
-  return { port: (origin.address() as AddressInfo).port, sockets };
+  return {
+    port: (origin.address() as AddressInfo).port,
+    sockets,
+    stop: () => void origin.close(),
+  };
 }
 
-/** An origin that gives every connection the same bytes as soon as a request head is complete. */
-export async function runAnswering(t: TestContext, answer: string | Buffer) {
+/** An origin that answers every request with the same bytes as soon as its head is complete. */
+export async function runAnswering(t: TestContext, answer: string | Buffer, host = '127.0.0.1') {
   const requests: string[] = [];
-  const origin = await runOrigin(t, (client) => {
-    void client
-      .until(/\r\n\r\n/)
-      .then((text) => {
-        requests.push(text);
-        client.write(answer);
-      })
-      .catch(() => undefined);
-  });
+  const answerAll = (client: Omit<Client, 'socket'> & { readonly socket: net.Socket }): void => {
+    let text = '';
+    client.socket.on('data', (chunk: Buffer) => {
+      // What comes behind a head is the rest of its body.
+      if (text === '' && !/^[A-Z]+ /.test(chunk.toString('latin1'))) return;
+      text += chunk.toString('latin1');
+      if (!text.includes('\r\n\r\n')) return;
+      requests.push(text);
+      text = '';
+      client.write(answer);
+    });
+  };
+  const origin = await runOrigin(t, answerAll, host);
   return { ...origin, requests };
 }
 

@@ -6,8 +6,10 @@ import net, { type AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { connectDirect } from '../../../gateway/edge/direct-reads.ts';
+import type { Pace } from '../../../gateway/edge/pace.ts';
 import { type SpliceOptions, splice } from '../../../gateway/edge/splice.ts';
 import { collect, eventually } from './running-edge.ts';
+import { still } from './still.ts';
 
 /** Two connected sockets; `near` is the gateway's end. */
 async function pair(t: TestContext) {
@@ -36,6 +38,8 @@ async function accepted(t: TestContext) {
   return { far: near, near: far };
 }
 
+const plain: SpliceOptions = { idleMs: 10_000, early: Buffer.alloc(0), pace: null };
+
 /** Origins are dialled; what a tunnel of HTTP/2 is made of is not. */
 const kinds = { dialled: pair, other: accepted };
 
@@ -46,8 +50,7 @@ async function spliced(
 ) {
   const device = await accepted(t);
   const origin = await kinds[kind](t);
-  const early = Buffer.alloc(0);
-  const pumped = splice(device.near, origin.near, { idleMs: 10_000, early, ...options });
+  const pumped = splice(device.near, origin.near, { ...plain, ...options });
   return { device, origin, pumped };
 }
 
@@ -68,7 +71,7 @@ test('bytes that came with the CONNECT arrive first, once (H11)', async (t) => {
   const atOrigin = collect(t, origin.far);
   device.far.write('late');
   await atOrigin.until(/^early late$/);
-  pumped.cut();
+  pumped.cut('cut');
   await pumped.ended;
   assert.equal(pumped.bytes.sent, 10);
 });
@@ -109,7 +112,7 @@ for (const first of ['device', 'origin'] as const) {
     const gone = first === 'device' ? device : origin;
     gone.near.destroy();
     await once(gone.near, 'close');
-    const pumped = splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.from('x') });
+    const pumped = splice(device.near, origin.near, { ...plain, early: Buffer.from('x') });
     await pumped.ended;
     assert.ok(device.near.destroyed && origin.near.destroyed);
   });
@@ -121,7 +124,75 @@ test('both gone already is an end like any other', async (t) => {
   device.near.destroy();
   origin.near.destroy();
   await Promise.all([once(device.near, 'close'), once(origin.near, 'close')]);
-  await splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) }).ended;
+  await splice(device.near, origin.near, plain).ended;
+});
+
+/** A device to which each write is under way until it is let through. */
+function slowDevice() {
+  const heard: Buffer[] = [];
+  const under: (() => void)[] = [];
+  const device = new Duplex({
+    read: () => undefined,
+    write(chunk: Buffer, _, done) {
+      heard.push(chunk);
+      under.push(done);
+    },
+  });
+  device.on('error', () => undefined);
+  const bytes = () => heard.reduce((sum, chunk) => sum + chunk.length, 0);
+  const letThrough = (): void => {
+    under.shift()?.();
+  };
+  return { device, bytes, letThrough };
+}
+
+/** An origin that resets while what it has said waits for the device. */
+async function resetBehind(t: TestContext) {
+  const slow = slowDevice();
+  const { near, far } = await pair(t);
+  const pumped = splice(slow.device, near, plain);
+  // The second is as long as a record, and waits a moment for others.
+  for (const [size, received] of [
+    [1000, 1000],
+    [16_384, 17_384],
+  ] as const) {
+    far.write(Buffer.alloc(size, 'x'));
+    await eventually(() => pumped.bytes.received === received, 'it is here');
+  }
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  far.resetAndDestroy();
+  await new Promise<void>((resolve) => near.once('close', () => resolve()));
+  assert.equal(slow.device.destroyed, false);
+  return { ...slow, pumped };
+}
+
+test('what an origin said before it reset reaches the device, then the tunnel breaks (R06)', async (t) => {
+  const { device, bytes, letThrough, pumped } = await resetBehind(t);
+  letThrough();
+  await eventually(() => bytes() === 17_384, 'the rest is on its way');
+  t.mock.timers.tick(100);
+  assert.equal(device.destroyed, false);
+  letThrough();
+  await eventually(() => device.writableLength === 0, 'it is written');
+  t.mock.timers.tick(100);
+  assert.equal(device.destroyed, true);
+  assert.equal(device.writableEnded, false, 'it does not look complete');
+  assert.equal(await pumped.ended, 'origin_error');
+});
+
+test('a device that takes nothing is not waited for when its origin has reset (R06)', async (t) => {
+  const { device, pumped } = await resetBehind(t);
+  t.mock.timers.tick(1900);
+  assert.equal(device.destroyed, false);
+  t.mock.timers.tick(100);
+  assert.equal(await pumped.ended, 'origin_error');
+});
+
+test('a cut does not wait for what an origin that reset had said (P03)', async (t) => {
+  const { device, pumped } = await resetBehind(t);
+  pumped.cut('cut');
+  assert.equal(device.destroyed, true);
+  await pumped.ended;
 });
 
 test('silence ends both sides (R05)', async (t) => {
@@ -133,7 +204,7 @@ test('silence ends both sides (R05)', async (t) => {
 
 test('a cut ends both sides at once (P03)', async (t) => {
   const { device, origin, pumped } = await spliced(t);
-  pumped.cut();
+  pumped.cut('cut');
   assert.ok(device.near.destroyed && origin.near.destroyed);
   assert.equal(await pumped.ended, 'cut');
 });
@@ -170,15 +241,90 @@ for (const kind of ['dialled', 'other'] as const) {
   });
 }
 
+/** Lets each chunk wait, and notes one that did not. */
+function waiting(ms: number) {
+  const until = { sent: 0, received: 0 };
+  let early = 0;
+  const pace: Pace = {
+    spend(direction) {
+      // A timer may be a moment early.
+      if (performance.now() < until[direction] - 2) early += 1;
+      until[direction] = performance.now() + ms;
+      return ms;
+    },
+  };
+  return { pace, early: () => early };
+}
+
+for (const kind of ['dialled', 'other'] as const) {
+  test(`slowed down, everything arrives in order, and nothing before its time (${kind})`, async (t) => {
+    const slowed = waiting(5);
+    const { device, origin, pumped } = await spliced(t, { pace: slowed.pace }, kind);
+    const sent = numbered(1024 * 1024);
+    const received = async (socket: net.Socket) => {
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      await once(socket, 'end');
+      return Buffer.concat(chunks);
+    };
+    device.far.end(sent);
+    origin.far.end(sent);
+    const [atDevice, atOrigin] = await Promise.all([received(device.far), received(origin.far)]);
+    assert.ok(atDevice.equals(sent) && atOrigin.equals(sent));
+    assert.equal(await pumped.ended, 'closed');
+    assert.equal(slowed.early(), 0);
+  });
+
+  test(`while slowed down nothing more is read, and a cut ends it at once (${kind})`, async (t) => {
+    const { pace } = waiting(600_000);
+    const { device, origin, pumped } = await spliced(t, { pace }, kind);
+    device.far.resume();
+    for (const side of [device.far, origin.far]) side.write(Buffer.alloc(16 * 1024 * 1024));
+    await eventually(() => pumped.bytes.sent > 0 && pumped.bytes.received > 0, 'it has begun');
+    await still(() => pumped.bytes.sent + pumped.bytes.received);
+    assert.ok(pumped.bytes.sent <= 65_536 && pumped.bytes.received <= 65_536);
+    for (const { near } of [device, origin]) {
+      assert.ok(near.readableLength + near.writableLength <= 2 * 65_536);
+    }
+    pumped.cut('cut');
+    assert.equal(await pumped.ended, 'cut');
+  });
+}
+
+test('a tunnel that waits for its turn is not idle (R05)', async (t) => {
+  // In memory: what waits there comes at once, however busy the machine is.
+  const [device, origin] = [inMemory(), inMemory()];
+  t.after(() => [device, origin].map((side) => side.stream.destroy()));
+  origin.stream.push('first ');
+  origin.stream.push('second');
+  const pace = waiting(100).pace;
+  const pumped = splice(device.stream, origin.stream, { ...plain, idleMs: 30, pace });
+  await eventually(() => device.written() === 'first second', 'both have come');
+  pumped.cut('cut');
+  assert.equal(await pumped.ended, 'cut');
+});
+
+function inMemory() {
+  let text = '';
+  const stream = new Duplex({
+    read: () => undefined,
+    write(chunk: Buffer, _, callback) {
+      text += chunk.toString('latin1');
+      callback();
+    },
+  });
+  return { stream, written: () => text };
+}
+
 test('a side that was read from and paused before flows again', async (t) => {
   const device = await accepted(t);
   const origin = await pair(t);
   origin.near.pause();
-  const pumped = splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+  const pumped = splice(device.near, origin.near, plain);
   const atDevice = collect(t, device.far);
   origin.far.write('hello');
   await atDevice.until(/^hello$/);
-  pumped.cut();
+  pumped.cut('cut');
   await pumped.ended;
 });
 
@@ -189,7 +335,7 @@ test('what was read before the tunnel began comes first, in order', async (t) =>
   const sent = numbered(size);
   origin.far.end(sent);
   await eventually(() => origin.near.readableLength >= 64 * 1024, 'something is read');
-  const pumped = splice(device.near, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+  const pumped = splice(device.near, origin.near, plain);
   const received: Buffer[] = [];
   device.far.on('data', (chunk: Buffer) => received.push(chunk));
   await once(device.far, 'end');
@@ -224,7 +370,7 @@ test('bytes that wait for one device are not overwritten by those for another', 
   const begin = async (letter: string) => {
     const slow = stuck(t);
     const origin = await pair(t);
-    const pumped = splice(slow.device, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+    const pumped = splice(slow.device, origin.near, plain);
     origin.far.write(Buffer.alloc(1024 * 1024, letter));
     await eventually(() => slow.held.length === 1, 'something waits');
     await still(() => pumped.bytes.received);
@@ -249,13 +395,25 @@ test('bytes that wait for one device are not overwritten by those for another', 
 test('a slow reader keeps no more than two buffers busy, however little is in them', async (t) => {
   const { device } = stuck(t);
   const origin = await pair(t);
-  const pumped = splice(device, origin.near, { idleMs: 10_000, early: Buffer.alloc(0) });
+  const pumped = splice(device, origin.near, plain);
   for (let i = 0; i < 5; i += 1) {
     origin.far.write(Buffer.alloc(8192));
     await still(() => pumped.bytes.received);
   }
   assert.equal(pumped.bytes.received, 2 * 8192);
-  pumped.cut();
+  pumped.cut('cut');
+});
+
+test('chunks of one byte do not wait by the hundred thousand', async (t) => {
+  const { device } = stuck(t);
+  const origin = new Duplex({ read: () => undefined, write: (_a, _b, callback) => callback() });
+  const pumped = splice(device, origin, plain);
+  for (let i = 0; i < 100_000 && !origin.isPaused(); i += 1) {
+    origin.push('x');
+    if (origin.readableLength > 0) await once(origin, 'data');
+  }
+  assert.ok(pumped.bytes.received < 20_000);
+  pumped.cut('cut');
 });
 
 test('full records that come together leave together, and nothing waits for more', async (t) => {
@@ -272,15 +430,15 @@ test('full records that come together leave together, and nothing waits for more
     },
   });
   const device = new Duplex({ read: () => undefined, write: (_a, _b, callback) => callback() });
-  const pumped = splice(device, origin, { idleMs: 10_000, early: Buffer.alloc(0) });
-  t.after(() => pumped.cut());
+  const pumped = splice(device, origin, plain);
+  t.after(() => pumped.cut('cut'));
   await new Promise((resolve) => setImmediate(resolve));
   device.push('hello');
   await eventually(() => writes.length === 1, 'a small write leaves at once');
   for (const letter of 'abc') device.push(Buffer.alloc(16_384, letter));
   device.push('rest');
   await eventually(() => writes.length === 2, 'the records leave');
-  assert.deepEqual(writes, [1, 4]);
+  assert.deepEqual(writes, [1, 1]);
   device.push(Buffer.alloc(16_384, 'd'));
   device.push(null);
   await once(origin, 'finish');
@@ -292,15 +450,4 @@ function numbered(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let i = 0; i + 4 <= size; i += 4) bytes.writeUInt32BE(i, i);
   return bytes;
-}
-
-/** Resolves when a number has stopped changing. */
-async function still(read: () => number): Promise<void> {
-  let last = -1;
-  for (let turns = 0; turns < 200; ) {
-    const current = read();
-    turns = current === last ? turns + 1 : 0;
-    last = current;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }

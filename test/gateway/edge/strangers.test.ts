@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { clientKey } from '../../../gateway/edge/rate.ts';
 import { createStrangers } from '../../../gateway/edge/strangers.ts';
 
+const onEvicted = (): void => undefined;
+
 let lastPort = 0;
 function socketFrom(remoteAddress: string) {
   lastPort += 1;
@@ -23,7 +25,7 @@ function socketFrom(remoteAddress: string) {
 }
 
 test('one too many from a source costs its oldest the place, and nobody else (R01)', () => {
-  const strangers = createStrangers({ maxPerSource: 2, maxTotal: 10 });
+  const strangers = createStrangers({ maxPerSource: 2, maxTotal: 10, onEvicted });
   const other = socketFrom('192.0.2.9');
   const [first, second, third] = [1, 2, 3].map(() => socketFrom('192.0.2.1'));
   for (const one of [other, first, second, third]) strangers.enter(one as Socket);
@@ -35,7 +37,7 @@ test('one too many from a source costs its oldest the place, and nobody else (R0
 });
 
 test('one too many in all costs the oldest of all the place (R01)', () => {
-  const strangers = createStrangers({ maxPerSource: 2, maxTotal: 3 });
+  const strangers = createStrangers({ maxPerSource: 2, maxTotal: 3, onEvicted });
   const all = [1, 2, 3, 4].map((host) => socketFrom(`192.0.2.${host}`));
   for (const one of all) strangers.enter(one);
   assert.deepEqual(
@@ -45,7 +47,7 @@ test('one too many in all costs the oldest of all the place (R01)', () => {
 });
 
 test('whoever is known does not count any more', () => {
-  const strangers = createStrangers({ maxPerSource: 1, maxTotal: 1 });
+  const strangers = createStrangers({ maxPerSource: 1, maxTotal: 1, onEvicted });
   const known = socketFrom('192.0.2.1');
   strangers.enter(known);
   assert.ok(strangers.has(known));
@@ -57,7 +59,7 @@ test('whoever is known does not count any more', () => {
 });
 
 test('whoever leaves gives the place back', () => {
-  const strangers = createStrangers({ maxPerSource: 1, maxTotal: 1 });
+  const strangers = createStrangers({ maxPerSource: 1, maxTotal: 1, onEvicted });
   for (let i = 0; i < 3; i += 1) {
     const socket = socketFrom('192.0.2.1');
     strangers.enter(socket);

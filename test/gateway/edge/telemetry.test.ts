@@ -22,12 +22,14 @@ const refusal: Decided = {
     kind: 'connect',
     method: 'CONNECT',
     target: { host: 'a.test', address: null, port: 443 },
+    fields: [],
     connection: {
       peer,
       clientAddress: '192.0.2.1',
       clientPort: 1234,
       tlsVersion: 'TLSv1.3',
       tlsCipher: 'TLS_AES_128_GCM_SHA256',
+      isSurplus: false,
       gone: new AbortController().signal,
     },
   },
@@ -35,6 +37,7 @@ const refusal: Decided = {
   claimed: someIdentity.deviceId,
   outcome: { action: 'refuse', reason: 'rules.block', by: 'ads', cause: null },
   trail: [{ stage: 'posture', by: 'uem:616' }],
+  reported: [],
   policyVersion: 'v1',
   elapsedMs: 1.23456,
 };
@@ -44,6 +47,26 @@ test('every reason has a series from the start, and nothing else becomes a label
   for (const reason of allReasons) {
     assert.ok(text.includes(`zonegate_refusals_total{reason="${reason}"} 0`), reason);
     assert.ok(text.includes(`zonegate_tunnels_cut_total{reason="${reason}"} 0`), reason);
+  }
+});
+
+test('rules that only report are told with the decision, and counted by what they would have done', async () => {
+  const { lines, telemetry, metrics } = recording();
+  telemetry.decided(refusal);
+  const reported = [
+    { rule: 'no-uploads', action: 'BLOCK' },
+    { rule: 'fair', action: 'TUNNEL' },
+  ] as const;
+  telemetry.decided({ ...refusal, reported });
+  const [silent, told] = lines.map((line) => JSON.parse(line));
+  assert.ok(!('report_only' in silent));
+  assert.deepEqual(told['report_only'], reported);
+  const text = await metrics.text();
+  for (const [action, count] of Object.entries({ TUNNEL: 1, BYPASS: 0, BLOCK: 1, PROXY: 0 })) {
+    assert.ok(
+      text.includes(`zonegate_rules_report_only_total{action="${action}"} ${count}\n`),
+      action,
+    );
   }
 });
 

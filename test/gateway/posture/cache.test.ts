@@ -55,6 +55,24 @@ test('sixty connections of one device are one question (P09)', async (t) => {
   assert.equal(source.asked.length, 1);
 });
 
+test('what was answered, or asked, before the source had news is asked again', async (t) => {
+  const { source, cache } = setUp(t);
+  const old = cache.facts(UDID);
+  cache.outdate();
+  const fresh = cache.facts(UDID);
+  nth(source.asked, 0).answer(healthyReport());
+  await old;
+  await settled();
+  nth(source.asked, 1).answer(healthyReport({ compliance: 'non_compliant' }));
+  assert.equal((await fresh).report?.compliance, 'non_compliant');
+  assert.equal((await cache.facts(UDID)).report?.compliance, 'non_compliant');
+  assert.equal(source.asked.length, 2);
+  cache.outdate();
+  const again = cache.facts(UDID);
+  nth(source.asked, 2).answer(healthyReport());
+  assert.equal((await again).report?.compliance, 'compliant');
+});
+
 test('a report is used until its time is over, then asked for again', async (t) => {
   const { now, source, cache } = setUp(t, () => healthyReport());
   await cache.facts(UDID);

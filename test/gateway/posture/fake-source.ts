@@ -14,6 +14,7 @@ export function healthyReport(change: Partial<PostureReport> = {}): PostureRepor
     user: 'ann',
     platform: 'ios',
     groups: ['staff'],
+    tags: [],
     enrollment: 'enrolled',
     compliance: 'compliant',
     compromised: 'no',

@@ -26,6 +26,7 @@ test('a listed device is reported as the file says, at the moment of asking', as
     user: 'ann',
     platform: 'macos',
     groups: ['staff'],
+    tags: ['kiosk'],
     lastSeen: '2025-01-31T08:00:00Z',
   });
   const source = createInventorySource({ name: 'inventory', devices, now: () => 5 });
@@ -37,6 +38,7 @@ test('a listed device is reported as the file says, at the moment of asking', as
     user: 'ann',
     platform: 'macos',
     groups: ['staff'],
+    tags: ['kiosk'],
     enrollment: 'enrolled',
     compliance: 'compliant',
     compromised: 'no',

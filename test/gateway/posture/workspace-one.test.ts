@@ -91,6 +91,7 @@ test('a device becomes a report: zone-less dates are UTC, names are ours', async
     user: 'ann',
     platform: 'ios',
     groups: ['staff'],
+    tags: [],
     enrollment: 'enrolled',
     compliance: 'compliant',
     compromised: 'no',

@@ -1,0 +1,122 @@
+// What `zonegate explain` takes for granted: who asks, in which state, at which moment, and what the name resolves to.
+
+import { type Address, parseAddress } from '../../dtr-rules/address.ts';
+import { readMoment } from '../../dtr-rules/moment.ts';
+import type { Loaded } from '../../gateway/config/load.ts';
+import type { Identity } from '../../gateway/decision/identity.ts';
+import type { PostureFacts, PostureReport } from '../../gateway/decision/posture.ts';
+import { createSource } from '../../gateway/posture-source.ts';
+import { UsageError } from '../output.ts';
+
+export const postures = [
+  'compliant',
+  'non_compliant',
+  'not_evaluated',
+  'pending',
+  'unknown',
+] as const;
+
+export interface Assumptions {
+  readonly device?: string;
+  readonly user?: string;
+  readonly app?: string;
+  readonly at?: string;
+  readonly posture?: (typeof postures)[number];
+  readonly platform?: string;
+  readonly group?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly address?: readonly string[];
+}
+
+export function momentOf({ at }: Assumptions): number {
+  if (at === undefined) return Date.now();
+  const moment = readMoment(at);
+  if (moment.ok) return moment.value;
+  throw new UsageError(moment.hint === null ? moment.message : `${moment.message}; ${moment.hint}`);
+}
+
+export function assumedAddresses({ address }: Assumptions): Address[] | null {
+  if (address === undefined) return null;
+  return address.map((text) => {
+    const parsed = parseAddress(text);
+    if (parsed === null) throw new UsageError(`\`${text}\` is not an IP address`);
+    return parsed;
+  });
+}
+
+export function identityOf({ device, user, app }: Assumptions): Identity {
+  return {
+    deviceId: (device ?? 'any-device').toLowerCase(),
+    user: user ?? null,
+    serial: null,
+    app: app ?? null,
+    fingerprint: 'assumed',
+    certificateSerial: '',
+    subjectText: '',
+    notAfter: Number.MAX_SAFE_INTEGER,
+  };
+}
+
+export async function postureOf(
+  options: Assumptions,
+  loaded: Loaded,
+  now: number,
+): Promise<PostureFacts> {
+  const { device, posture } = options;
+  if (posture === 'unknown') return { report: null, known: true };
+  if (posture !== undefined) return { report: assumedReport(options, posture, now), known: true };
+  if (device === undefined) {
+    throw new UsageError(
+      'name a device (--device UDID), or say what to assume (--posture compliant)',
+    );
+  }
+  const told = (['platform', 'group', 'tags'] as const).find((key) => options[key] !== undefined);
+  if (told !== undefined) {
+    throw new UsageError(`the source says what --${told} would: add --posture, or leave it out`);
+  }
+  const source = createSource(loaded, Date.now);
+  try {
+    const signal = AbortSignal.timeout(loaded.config.posture.timeout);
+    const report = await source.fetch(device.toLowerCase(), signal);
+    // The report is as fresh at the assumed moment as it is now.
+    return {
+      report:
+        report &&
+        (options.at === undefined
+          ? report
+          : { ...report, fetchedAt: now, lastSeen: report.lastSeen && now }),
+      known: true,
+    };
+  } catch (error) {
+    throw new UsageError(
+      `the posture source \`${source.name}\` does not answer; assume something with --posture`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    await source.close();
+  }
+}
+
+function assumedReport(
+  { device, user, platform, group, tags }: Assumptions,
+  compliance: PostureReport['compliance'],
+  now: number,
+): PostureReport {
+  return {
+    source: 'assumed',
+    id: compliance,
+    deviceId: device ?? 'any-device',
+    serial: null,
+    user: user ?? null,
+    platform: platform ?? null,
+    groups: group ?? [],
+    tags: tags ?? [],
+    enrollment: 'enrolled',
+    compliance,
+    compromised: 'no',
+    lastSeen: now,
+    fetchedAt: now,
+  };
+}
