@@ -62,8 +62,10 @@ const realNow = Date.now;
 mock.method(Date, 'now', () => realNow() + clock.ahead);
 
 export async function startGateway(words: GatewayWords = {}): Promise<RunningGateway> {
-  const made = await makeGatewayFolder(words);
-  const running = await runFolder(made.folder);
+  // A configuration that is refused must not leave the stand-ins running: the tests' process would never end.
+  await using stack = new AsyncDisposableStack();
+  const made = stack.use(await makeGatewayFolder(words));
+  const running = stack.use(await runFolder(made.folder));
   const { gateway } = running.process;
   if (gateway === null) throw new Error('the configuration has no gateway');
   made.uem.setEventRecipient({
@@ -73,6 +75,7 @@ export async function startGateway(words: GatewayWords = {}): Promise<RunningGat
   });
   const { port } = gateway;
   const tls = (keys: DeviceKeys | null) => ({ port, ca: made.serverAuthority, keys });
+  const owned = stack.move();
   return {
     ...made,
     ...running,
@@ -81,10 +84,7 @@ export async function startGateway(words: GatewayWords = {}): Promise<RunningGat
     tls,
     open: (keys) => openTls(tls(keys)),
     connect: async (keys, target, early) => connectOver(await openTls(tls(keys)), target, early),
-    async [Symbol.asyncDispose]() {
-      await running[Symbol.asyncDispose]();
-      await made[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
