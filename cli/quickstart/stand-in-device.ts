@@ -33,6 +33,7 @@ export function toV1Device(device: StandInDevice, now: number): Record<string, u
     LocationGroupName: device.group,
     Ownership: 'C',
     Platform: device.platform,
+    Model: device.platform === 'Apple' ? 'iPhone' : 'Mac',
     OperatingSystem: '26.1.0',
     ManagedBy: 1,
     EnrollmentStatus: device.enrollment,

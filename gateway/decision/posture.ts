@@ -1,5 +1,18 @@
 // Posture: what a UEM reports about a device, and whether the operator's policy lets that pass.
 
+// `registered`: known to the UEM without being managed by it. `pending`: enrolling. `wiped`: its wipe is asked for.
+export type Enrollment = 'enrolled' | 'registered' | 'pending' | 'unenrolled' | 'wiped';
+
+// `in_grace_period`: a requirement is not met, and its UEM gives the device time. `not_evaluated`: nobody has looked.
+export type Compliance =
+  | 'compliant'
+  | 'in_grace_period'
+  | 'non_compliant'
+  | 'not_evaluated'
+  | 'pending';
+
+export type Ownership = 'corporate' | 'personal' | 'shared';
+
 export interface PostureReport {
   readonly source: string;
   // The device's number in the UEM, for example `616`.
@@ -13,8 +26,12 @@ export interface PostureReport {
   readonly groups: readonly string[];
   // Tags or smart groups, where the source knows of any.
   readonly tags: readonly string[];
-  readonly enrollment: 'enrolled' | 'not_enrolled';
-  readonly compliance: 'compliant' | 'non_compliant' | 'not_evaluated' | 'pending';
+  readonly ownership: Ownership | null;
+  // As the UEM writes it, for example `18.1.0`.
+  readonly osVersion: string | null;
+  readonly model: string | null;
+  readonly enrollment: Enrollment;
+  readonly compliance: Compliance;
   readonly compromised: 'yes' | 'no' | 'unknown';
   // When the device last spoke to the UEM, in milliseconds.
   readonly lastSeen: number | null;
@@ -82,6 +99,7 @@ function judgeCompliance(report: PostureReport, policy: PosturePolicy): PostureR
   if (report.compliance === 'compliant') return null;
   if (report.compliance === 'not_evaluated' && policy.acceptNotEvaluated) return null;
   if (report.compliance === 'pending' && policy.acceptPending) return null;
+  if (report.compliance === 'in_grace_period') return 'posture.non_compliant';
   return `posture.${report.compliance}`;
 }
 

@@ -6,6 +6,14 @@ import { createAsking, type Outcome, type PostureHealth } from './asking.ts';
 import { createDeviceIndex, type DeviceHint } from './device-index.ts';
 import type { PostureSource } from './source.ts';
 
+/** What outlives this process: the last report of every device. Called on the path of every answer, so it must not wait. */
+export interface PostureStore {
+  load(): Iterable<PostureReport> | AsyncIterable<PostureReport>;
+  remember(reports: readonly PostureReport[]): void;
+  /** They are unknown to the source now, or it says something about them that cannot be believed. */
+  forget(deviceIds: readonly string[]): void;
+}
+
 export interface PostureCacheOptions {
   readonly source: PostureSource;
   readonly maxAgeMs: number; // a report is used for this long without asking again
@@ -15,6 +23,7 @@ export interface PostureCacheOptions {
   readonly deadlineMs: number;
   readonly recheckMs: number;
   readonly now: () => number;
+  readonly store?: PostureStore;
 }
 
 export type FactsListener = (deviceId: string, facts: PostureFacts) => void;
@@ -29,6 +38,8 @@ export interface PostureCache {
   refresh(deviceId: string): Promise<PostureFacts>;
   // Asks again for those no longer fresh, and tells the listeners about every one: grace runs out by time alone.
   recheck(deviceIds: Iterable<string>): Promise<void>;
+  // Takes over what the store has; each of it is asked again before it is believed.
+  restore(): Promise<void>;
   // The source has new answers: what it said until now is not believed without asking again.
   outdate(): void;
   // Re-checks every `recheckMs` until `close`.
@@ -90,6 +101,8 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     const freshUntil = since + freshForMs;
     entries.set(deviceId, { facts, since, freshUntil, edition: asked, named });
     if (named !== null) index.add(named);
+    if (facts.known && facts.report !== null) options.store?.remember([facts.report]);
+    else if (facts.report === null) options.store?.forget([deviceId]);
     if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
     return facts;
   }
@@ -158,6 +171,18 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
   }
 
+  async function restore(): Promise<void> {
+    if (options.store === undefined) return;
+    const asked = edition;
+    for await (const report of options.store.load()) {
+      const { deviceId, fetchedAt: since } = report;
+      if (entries.has(deviceId)) continue; // learnt since
+      const facts = { report, known: false };
+      entries.set(deviceId, { facts, since, freshUntil: since, edition: asked, named: report });
+      index.add(report);
+    }
+  }
+
   function start(liveDevices: () => Iterable<string>): void {
     const round = async () => {
       await recheck(liveDevices());
@@ -172,6 +197,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     peek: (deviceId) => entries.peek(deviceId)?.facts,
     refresh,
     recheck,
+    restore,
     outdate() {
       edition += 1;
     },

@@ -14,6 +14,9 @@ export interface InventoryDevice {
   readonly platform: string | null;
   readonly groups: readonly string[];
   readonly tags: readonly string[];
+  readonly ownership: PostureReport['ownership'];
+  readonly osVersion: string | null;
+  readonly model: string | null;
   readonly enrolled: boolean;
   readonly compliant: boolean;
   readonly compromised: boolean;
@@ -48,6 +51,10 @@ const DEVICE = section({
   platform: optional(z.enum(['ios', 'macos', 'android', 'windows', 'chromeos', 'linux'])),
   groups: z.array(z.string().min(1)).default([]),
   tags: z.array(z.string().min(1)).default([]),
+  ownership: optional(z.enum(['corporate', 'personal', 'shared'])),
+  // YAML reads 18.10 as the number 18.1: only text keeps it.
+  osVersion: optional(z.string().min(1)),
+  model: optional(z.string().min(1)),
   enrolled: z.boolean(),
   compliant: z.boolean(),
   compromised: z.boolean(),
@@ -102,20 +109,15 @@ function byDeviceId(devices: readonly InventoryDevice[]): ReadonlyMap<string, In
 
 // The file is the truth at the moment it is asked, so its reports never grow old by themselves.
 function toReport(device: InventoryDevice, source: string, now: number): PostureReport {
-  const { udid, serial, user, platform, groups, tags, lastSeen } = device;
+  const { udid, enrolled, compliant, compromised, ...known } = device;
   return {
     source,
     id: udid,
     deviceId: udid,
-    serial,
-    user,
-    platform,
-    groups,
-    tags,
-    enrollment: device.enrolled ? 'enrolled' : 'not_enrolled',
-    compliance: device.compliant ? 'compliant' : 'non_compliant',
-    compromised: device.compromised ? 'yes' : 'no',
-    lastSeen,
+    ...known,
+    enrollment: enrolled ? 'enrolled' : 'unenrolled',
+    compliance: compliant ? 'compliant' : 'non_compliant',
+    compromised: compromised ? 'yes' : 'no',
     fetchedAt: now,
   };
 }

@@ -13,7 +13,29 @@ export interface ReadContext {
 
 // Every spelling the API versions use ends up here as lower-case letters. What is not listed is not enrolled
 // and not compliant.
-const ENROLLED = new Set(['enrolled', 'userenrolled']);
+const ENROLLMENT: ReadonlyMap<string, PostureReport['enrollment']> = new Map([
+  ['enrolled', 'enrolled'],
+  ['userenrolled', 'enrolled'],
+  ['registered', 'registered'],
+  ['standalonecatalog', 'registered'],
+  ['enrollmentinprogress', 'pending'],
+  ['pendingagent', 'pending'],
+  ['pendingenrollment', 'pending'],
+  ['enterprisewipepending', 'wiped'],
+  ['devicewipepending', 'wiped'],
+  ['wipeinitiated', 'wiped'],
+]);
+const OWNERSHIP: ReadonlyMap<string, PostureReport['ownership']> = new Map([
+  ['c', 'corporate'],
+  ['corporate', 'corporate'],
+  ['corporatededicated', 'corporate'],
+  ['e', 'personal'],
+  ['employee', 'personal'],
+  ['employeeowned', 'personal'],
+  ['s', 'shared'],
+  ['shared', 'shared'],
+  ['corporateshared', 'shared'],
+]);
 const COMPLIANCE: ReadonlyMap<string, PostureReport['compliance']> = new Map([
   ['compliant', 'compliant'],
   // No policy is assigned, or none has been looked at: the operator has to say what that is worth.
@@ -46,9 +68,10 @@ export function readDevice(device: Fields, context: ReadContext): PostureReport 
     platform: PLATFORM.get(lettersOf(optionalText(device, 'Platform') ?? '')) ?? null,
     groups: group === null ? [] : [group],
     tags: [],
-    enrollment: ENROLLED.has(lettersOf(requireText(device, 'EnrollmentStatus')))
-      ? 'enrolled'
-      : 'not_enrolled',
+    ownership: OWNERSHIP.get(lettersOf(optionalText(device, 'Ownership') ?? '')) ?? null,
+    osVersion: optionalText(device, 'OperatingSystem'),
+    model: optionalText(device, 'Model'),
+    enrollment: ENROLLMENT.get(lettersOf(requireText(device, 'EnrollmentStatus'))) ?? 'unenrolled',
     compliance:
       COMPLIANCE.get(lettersOf(requireText(device, 'ComplianceStatus'))) ?? 'non_compliant',
     compromised: readCompromised(device.get('CompromisedStatus')),

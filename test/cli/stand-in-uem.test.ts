@@ -241,5 +241,5 @@ test('a device that was wiped and enrolled again is followed both ways', async (
     await uem.setDevice(UDID, { enrollment });
     await changed;
   }
-  assert.deepEqual(heard, ['not_enrolled', 'enrolled']);
+  assert.deepEqual(heard, ['unenrolled', 'enrolled']);
 });

@@ -338,3 +338,35 @@ test('a source that throws something of its own is an outage, not a crash', asyn
   assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
   assert.equal(cache.health().ok, false);
 });
+
+test('what the store has is there after a start, asked again before it is believed', async (t) => {
+  const remembered: string[] = [];
+  const forgotten: string[] = [];
+  let answer: PostureReport | null | Error = outage();
+  const { source, cache } = setUp(t, () => answer, {
+    store: {
+      load: () => [healthyReport()],
+      remember: (reports) => void remembered.push(...reports.map(({ compliance }) => compliance)),
+      forget: (deviceIds) => void forgotten.push(...deviceIds),
+    },
+  });
+  await cache.restore();
+  assert.equal(cache.findDevice({ uemId: '616' }), UDID);
+  assert.deepEqual(await cache.facts(UDID), { report: healthyReport(), known: false });
+  assert.equal(source.asked.length, 1);
+  assert.deepEqual([remembered, forgotten], [[], []]);
+  answer = healthyReport({ compliance: 'non_compliant' });
+  await cache.refresh(UDID);
+  answer = null;
+  await cache.refresh(UDID);
+  assert.deepEqual([remembered, forgotten], [['non_compliant'], [UDID]]);
+});
+
+test('what was learnt during the start is newer than what the store has', async (t) => {
+  const { cache } = setUp(t, () => healthyReport({ compliance: 'non_compliant' }), {
+    store: { load: () => [healthyReport()], remember: () => undefined, forget: () => undefined },
+  });
+  await cache.facts(UDID);
+  await cache.restore();
+  assert.equal(cache.peek(UDID)?.report?.compliance, 'non_compliant');
+});

@@ -39,6 +39,9 @@ test('a listed device is reported as the file says, at the moment of asking', as
     platform: 'macos',
     groups: ['staff'],
     tags: ['kiosk'],
+    ownership: null,
+    osVersion: null,
+    model: null,
     enrollment: 'enrolled',
     compliance: 'compliant',
     compromised: 'no',
@@ -53,7 +56,7 @@ test('bad verdicts are reported as bad', async () => {
   const report = await source.fetch(UDID, new AbortController().signal);
   assert.deepEqual(
     [report?.enrollment, report?.compliance, report?.compromised],
-    ['not_enrolled', 'non_compliant', 'yes'],
+    ['unenrolled', 'non_compliant', 'yes'],
   );
 });
 

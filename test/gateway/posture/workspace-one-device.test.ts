@@ -54,16 +54,40 @@ for (const [compliance, spellings] of Object.entries(COMPLIANCE)) {
   });
 }
 
-test('only two states are enrolled; every other one, known or new, is not', () => {
-  for (const text of ['Enrolled', 'ENROLLED', 'UserEnrolled', 'USER_ENROLLED']) {
-    assert.equal(read({ EnrollmentStatus: text }).enrollment, 'enrolled', text);
+const ENROLLMENT = {
+  enrolled: ['Enrolled', 'ENROLLED', 'UserEnrolled', 'USER_ENROLLED'],
+  registered: ['Registered', 'StandaloneCatalog', 'STANDALONE_CATALOG'],
+  pending: ['EnrollmentInProgress', 'PendingAgent', 'PENDINGENROLLMENT'],
+  wiped: ['EnterpriseWipePending', 'ENTERPRISEWIPEPENDING', 'DEVICE_WIPE_PENDING', 'WipeInitiated'],
+  unenrolled: [
+    'Unknown',
+    'Discovered',
+    'Retired',
+    'Unenrolled',
+    'Blacklisted',
+    'UnenrolledByFeedbackService',
+    'DeviceNotFound',
+    'RelinquishOwnershipPending',
+    'SomethingNew',
+    '__proto__',
+  ],
+};
+
+for (const [enrollment, spellings] of Object.entries(ENROLLMENT)) {
+  test(`${enrollment} in all its spellings`, () => {
+    for (const text of spellings) {
+      assert.equal(read({ EnrollmentStatus: text }).enrollment, enrollment, text);
+    }
+  });
+}
+
+test('ownership is a letter or a word, and a strange one is none', () => {
+  const owners = { C: 'corporate', CORPORATE: 'corporate', Employee: 'personal', S: 'shared' };
+  for (const [theirs, ours] of Object.entries(owners)) {
+    assert.equal(read({ Ownership: theirs }).ownership, ours);
   }
-  const others =
-    'Unknown Discovered Registered EnrollmentInProgress EnterpriseWipePending ENTERPRISEWIPEPENDING ' +
-    'DEVICE_WIPE_PENDING Retired Unenrolled StandaloneCatalog Blacklisted PendingAgent PendingEnrollment ' +
-    'UnenrolledByFeedbackService DeviceNotFound WipeInitiated RelinquishOwnershipPending SomethingNew';
-  for (const text of others.split(' ')) {
-    assert.equal(read({ EnrollmentStatus: text }).enrollment, 'not_enrolled', text);
+  for (const strange of ['Undefined', 'constructor', '', null]) {
+    assert.equal(read({ Ownership: strange }).ownership, null);
   }
 });
 
