@@ -99,7 +99,8 @@ async function explainAssumed(
   const question = { identity, posture, target, addresses: assumedAddresses(options) };
   const outcome = await judgeAssumed(question, snapshot, now);
   const { platform = null, groups = [], tags = [] } = posture.report ?? {};
-  const health = judgePosture(posture, policy.posture, now) === null ? 'healthy' : 'unhealthy';
+  const health =
+    judgePosture(posture, policy.posture, now).reason === null ? 'healthy' : 'unhealthy';
   const asker = { posture: health, platform, groups, tags } as const;
   const given = { app: identity.app, now };
   const set = posture.report === null ? null : policy.rules.assign(asker);

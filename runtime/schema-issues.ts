@@ -4,18 +4,22 @@ import type { Issue } from './issue.ts';
 
 type Finding = z.core.$ZodIssue;
 type Path = readonly (string | number)[];
-// For a map with unknown keys: the keys it may have.
-type KnownKeys = ReadonlyMap<unknown, ReadonlySet<string>>;
+// Of a map with unknown keys: the keys it may have, and hints on those it had once.
+export interface KnownKeys {
+  readonly keys: ReadonlySet<string>;
+  readonly moved: Readonly<Record<string, string>>;
+}
+type KnownKeysOf = ReadonlyMap<unknown, KnownKeys>;
 
-export function issuesOf(findings: readonly Finding[], knownKeys: KnownKeys): readonly Issue[] {
+export function issuesOf(findings: readonly Finding[], knownKeys: KnownKeysOf): readonly Issue[] {
   return findings.flatMap((finding) => issuesOfOne(finding, [], knownKeys));
 }
 
-function issuesOfOne(finding: Finding, parent: Path, knownKeys: KnownKeys): readonly Issue[] {
+function issuesOfOne(finding: Finding, parent: Path, knownKeys: KnownKeysOf): readonly Issue[] {
   const path = [...parent, ...finding.path.map((key) => (typeof key === 'symbol' ? '' : key))];
   switch (finding.code) {
     case 'unrecognized_keys': {
-      const known = knownKeys.get(finding.input) ?? new Set<string>();
+      const known = knownKeys.get(finding.input) ?? { keys: new Set(), moved: {} };
       return finding.keys.map((key) => unknownKey([...path, key], key, known));
     }
     case 'invalid_union':
@@ -42,8 +46,9 @@ function issuesOfOne(finding: Finding, parent: Path, knownKeys: KnownKeys): read
   }
 }
 
-function unknownKey(path: Path, key: string, known: ReadonlySet<string>): Issue {
-  return { path, message: `unknown key \`${key}\``, hint: suggestion(key, [...known]) };
+function unknownKey(path: Path, key: string, { keys, moved }: KnownKeys): Issue {
+  const hint = Object.hasOwn(moved, key) ? (moved[key] ?? null) : suggestion(key, [...keys]);
+  return { path, message: `unknown key \`${key}\``, hint };
 }
 
 function notExpected(path: Path, expected: string, input: unknown): Issue {
@@ -74,7 +79,7 @@ function outOfBounds(path: Path, origin: string, bound: string, input: unknown):
 function unionIssues(
   finding: z.core.$ZodIssueInvalidUnion,
   path: Path,
-  knownKeys: KnownKeys,
+  knownKeys: KnownKeysOf,
 ): readonly Issue[] {
   if (finding.discriminator !== undefined && 'options' in finding) {
     // The path already ends in the discriminating key.
@@ -83,10 +88,12 @@ function unionIssues(
   }
   const branches = finding.errors.map((errors) => ({
     issues: errors.flatMap((error) => issuesOfOne(error, path, knownKeys)),
-    isOfType: !errors.some((error) => error.path.length === 0 && error.code === 'invalid_type'),
-    expected: errors.flatMap((error) =>
-      error.code === 'invalid_type' ? [typeWord(error.expected)] : [],
-    ),
+    isOfType: !errors.some((error) => isOfOtherType(error, finding.input)),
+    expected: errors.flatMap((error) => {
+      if (error.code === 'invalid_value')
+        return error.values.map((value) => `\`${String(value)}\``);
+      return error.code === 'invalid_type' ? [typeWord(error.expected)] : [];
+    }),
   }));
   // The alternative that is of the value's own type is the one that was meant; fewer issues is nearer.
   const meant = branches
@@ -95,6 +102,13 @@ function unionIssues(
   if (meant !== undefined) return meant.issues;
   const expected = [...new Set(branches.flatMap((branch) => branch.expected))];
   return [notExpected(path, orList(expected), finding.input)];
+}
+
+/** `deny` was not meant by whoever writes a map. */
+function isOfOtherType(error: Finding, input: unknown): boolean {
+  if (error.path.length > 0) return false;
+  if (error.code === 'invalid_type') return true;
+  return error.code === 'invalid_value' && !error.values.some((one) => typeof one === typeof input);
 }
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {

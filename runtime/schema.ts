@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { Parsed } from './issue.ts';
-import { issuesOf } from './schema-issues.ts';
+import { issuesOf, type KnownKeys } from './schema-issues.ts';
 import { SHORTEST_SECRET } from './secret.ts';
 
 export interface ListenAddress {
@@ -11,6 +11,7 @@ export interface ListenAddress {
 }
 
 // A map with exactly these keys: an unknown key is more often a misspelt setting than a harmless one.
+// `.meta({ moved: { old: 'what to write instead' } })` on it explains keys it had once.
 export function section<S extends z.core.$ZodLooseShape>(shape: S) {
   return z.strictObject(shape);
 }
@@ -22,14 +23,16 @@ export function optional<S extends z.ZodType>(schema: S) {
 
 export function parseWith<T>(schema: z.ZodType<T>): (value: unknown) => Parsed<T> {
   return (value) => {
-    const knownKeys = new Map<unknown, Set<string>>();
+    const knownKeys = new Map<unknown, KnownKeys>();
     const result = schema.safeParse(value, {
       reportInput: true,
       // Only here is the schema that found the unknown key at hand.
       error(issue) {
         if (issue.code === 'unrecognized_keys' && issue.inst instanceof z.ZodObject) {
-          const known = knownKeys.get(issue.input) ?? new Set();
-          knownKeys.set(issue.input, known.union(new Set(Object.keys(issue.inst.shape))));
+          const known = knownKeys.get(issue.input) ?? { keys: new Set(), moved: {} };
+          const keys = known.keys.union(new Set(Object.keys(issue.inst.shape)));
+          const moved = { ...known.moved, ...(issue.inst.meta()?.['moved'] as KnownKeys['moved']) };
+          knownKeys.set(issue.input, { keys, moved });
         }
         return undefined;
       },

@@ -1,8 +1,9 @@
 // How `zonegate explain` tells a decision: what passed, who decided and where that stands, and what would have to change.
 
+import { formatMoment } from '../../dtr-rules/moment.ts';
 import type { Target } from '../../dtr-rules/rule.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
-import type { Refusal } from '../../gateway/decision/decision.ts';
+import type { Pass, Refusal } from '../../gateway/decision/decision.ts';
 import { reasons, stageOf } from '../../gateway/decision/reasons.ts';
 import { formatTarget } from '../../gateway/decision/target.ts';
 import type { Judged } from '../../gateway/edge/judge.ts';
@@ -33,6 +34,7 @@ export function toJson(
   loaded: Loaded,
 ) {
   const { trail, reported } = reportedBy(explained);
+  const checks = checksOf(trail);
   const name = formatTarget(target);
   if (explained.action === 'refuse') {
     const { reason, by } = explained;
@@ -50,7 +52,8 @@ export function toJson(
       rule_set: assigned,
       advice,
       report_only: reported,
-      trail,
+      ...checks,
+      trail: trail.map(({ stage, by }) => ({ stage, by })),
     };
   }
   const { rule, set, pool, upstream } = explained.tunnel;
@@ -69,7 +72,8 @@ export function toJson(
     upstream,
     candidates,
     report_only: reported,
-    trail,
+    ...checks,
+    trail: trail.map(({ stage, by }) => ({ stage, by })),
   };
 }
 
@@ -79,9 +83,10 @@ export function toText(
 ): string {
   const name = formatTarget(target);
   const { trail, reported } = reportedBy(explained);
-  const tried = reported.map(
-    ({ rule, action }) => `  report-only rule ${rule} would have said ${action}`,
-  );
+  const tried = [
+    ...checkLines(trail),
+    ...reported.map(({ rule, action }) => `  report-only rule ${rule} would have said ${action}`),
+  ];
   const passed = trail.map(({ stage, by }) => `  ${stage.padEnd(9)} passed   ${by}`);
   if (explained.action === 'refuse') {
     const { reason, by } = explained;
@@ -112,6 +117,31 @@ function adviceLines(advice: readonly string[]): readonly string[] {
   return advice.length === 0
     ? []
     : ['  To let it through:', ...advice.map((line) => `    - ${line}`)];
+}
+
+/** Checks of the device that do not hold and refused nothing. */
+function checksOf(trail: readonly Pass[]) {
+  return {
+    would_refuse: trail.flatMap(({ wouldRefuse = [] }) => wouldRefuse),
+    excepted: trail.flatMap(({ excepted = [] }) =>
+      excepted.map(({ check, reason, exception: { why, until } }) => {
+        return { check, reason, why, until: formatMoment(until) };
+      }),
+    ),
+  };
+}
+
+function checkLines(trail: readonly Pass[]): readonly string[] {
+  const { would_refuse, excepted } = checksOf(trail);
+  return [
+    ...would_refuse.map(
+      ({ check, reason }) => `  report-only check ${check} would have refused: ${reason}`,
+    ),
+    ...excepted.map(
+      ({ check, reason, why, until }) =>
+        `  an exception until ${until} covers ${check} (${reason}): ${why}`,
+    ),
+  ];
 }
 
 function reportedBy(outcome: Judged | Refusal) {

@@ -67,7 +67,7 @@ async function askDevice(device: string, loaded: Loaded): Promise<Asker> {
       throw new UsageError(`the posture source \`${source.name}\` knows no device \`${device}\``);
     }
     const trouble = judgePosture({ report, known: true }, loaded.policy.posture, Date.now());
-    return { ...report, posture: trouble === null ? 'healthy' : 'unhealthy' };
+    return { ...report, posture: trouble.reason === null ? 'healthy' : 'unhealthy' };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(

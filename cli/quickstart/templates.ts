@@ -57,8 +57,9 @@ posture:
     username: uem
     password: \${file:secrets/webhook-password}
   maxReportAge: 60s                       # an older report is asked for again
-  grace: 15m                              # how long a good report counts while the UEM is down
-  maxSeenAge: 30d                         # a device must have talked to the UEM since
+  whenUnavailable: { graceFor: 15m }      # how long a good report counts while the UEM is down
+  admit:                                  # what else has to hold; enrolled, compliant and not compromised always has
+    seenWithin: 30d                       # a device must have talked to the UEM since
 
 rules: dtr.yaml
 

@@ -18,6 +18,13 @@ import {
   section,
 } from '../../runtime/schema.ts';
 import { appShape } from '../decision/app.ts';
+import {
+  admitSection,
+  exceptionList,
+  movedPostureKeys,
+  reportOnlyList,
+  whenUnavailable,
+} from './admission.ts';
 import { profilesSection } from './profiles.ts';
 import { upstreamsSchema } from './upstreams.ts';
 
@@ -136,12 +143,13 @@ export const gatewayShape = {
     webhook: optional(section({ username: z.string().min(1), password: secretText() })),
     maxReportAge: durationMs({ minMs: 1000 }).prefault('60s'),
     recheck: durationMs({ minMs: 100 }).prefault('60s'),
-    grace: durationMs().prefault('15m'),
-    maxSeenAge: optional(durationMs({ minMs: 60_000 })),
+    whenUnavailable,
     timeout: durationMs({ minMs: 100, maxMs: 60_000 }).prefault('5s'),
-    accept: z.array(z.enum(['not_evaluated', 'pending', 'unknown_compromise'])).default([]),
+    admit: admitSection,
+    reportOnly: reportOnlyList,
+    exceptions: exceptionList,
     maxDevices: count.default(1_000_000),
-  }),
+  }).meta({ moved: movedPostureKeys }),
   rules: file.default('dtr.yaml'),
   egress: section({
     default: name(),

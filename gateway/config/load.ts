@@ -16,6 +16,7 @@ import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
 import type { TlsMaterial } from '../edge/listener.ts';
 import type { Upstream } from '../edge/upstream.ts';
 import { type InventoryDevice, parseInventory } from '../posture/inventory.ts';
+import { endedExceptions, posturePolicy } from './admission.ts';
 import { readBundle } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
 import { type Dated, datedLists, expiring } from './expiring.ts';
@@ -24,7 +25,6 @@ import {
   checkPacListener,
   checkReferences,
   egressPolicy,
-  posturePolicy,
   warnOfApps,
 } from './policy-parts.ts';
 import { readUpstreams } from './upstreams.ts';
@@ -80,7 +80,6 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
     return { ok: false, issues: reader.issues };
   }
 
-  const { maxReportAge: maxReportAgeMs, grace: graceMs, maxSeenAge: maxSeenAgeMs } = config.posture;
   const { deviceId, user, serial, app } = config.identity;
   const { allowedFingerprints, blockedFingerprints } = config.identity;
   const policy: Loaded['policy'] = {
@@ -95,13 +94,14 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
       allowedFingerprints: allowedFingerprints && new Set(allowedFingerprints),
       blockedFingerprints: new Set(blockedFingerprints),
     },
-    posture: posturePolicy({ maxReportAgeMs, graceMs, maxSeenAgeMs }, config.posture.accept),
+    posture: posturePolicy(config.posture),
     rules: rules.compiled,
     egress: egressPolicy(config.egress).value,
   };
   const { inputs } = reader;
   const warnings = [
     ...expiring(reader.dated, now).map(reader.placed),
+    ...endedExceptions(config.posture.exceptions, now).map(reader.placed),
     ...warnOfApps(rules.config.value, config).map((issue) => placedIn(rules.config, issue)),
   ];
   const read = { tls, inventory, uemAuthority, upstreams, rules: rules.config };

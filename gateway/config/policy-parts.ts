@@ -3,20 +3,7 @@
 import type { RuleFile } from '../../dtr-rules/rule.ts';
 import type { Issue } from '../../runtime/issue.ts';
 import type { EgressPolicy, EgressPool } from '../decision/policy.ts';
-import type { PosturePolicy } from '../decision/posture.ts';
 import type { GatewayConfig } from './config.ts';
-
-export function posturePolicy(
-  ages: Pick<PosturePolicy, 'maxReportAgeMs' | 'graceMs' | 'maxSeenAgeMs'>,
-  accept: GatewayConfig['posture']['accept'],
-): PosturePolicy {
-  return {
-    ...ages,
-    acceptNotEvaluated: accept.includes('not_evaluated'),
-    acceptPending: accept.includes('pending'),
-    acceptUnknownCompromise: accept.includes('unknown_compromise'),
-  };
-}
 
 /** Rules may only name pools and upstream proxies that exist. */
 export function checkReferences(file: RuleFile, config: GatewayConfig): readonly Issue[] {

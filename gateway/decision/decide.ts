@@ -14,7 +14,12 @@ import {
 import { chooseSources } from './egress.ts';
 import type { Identity } from './identity.ts';
 import type { EgressPolicy, EgressPool, Policy } from './policy.ts';
-import { judgePosture, type PostureFacts, type PostureReason } from './posture.ts';
+import {
+  judgePosture,
+  type PostureFacts,
+  type PostureReason,
+  type PostureVerdict,
+} from './posture.ts';
 import { isMetadataName } from './special.ts';
 
 export interface Question {
@@ -46,19 +51,27 @@ export function assignRules(
   now: number,
 ): Assigned | Refusal {
   const passed: Pass[] = [{ stage: 'identity', by: identity.fingerprint }];
-  const unhealthy = judgePosture(posture, policy.posture, now);
+  const verdict = judgePosture(posture, policy.posture, now);
+  const unhealthy = verdict.reason;
   const { source, id, platform, groups, tags } = posture.report ?? nobody;
   const health = unhealthy === null ? 'healthy' : 'unhealthy';
   const set = policy.rules.assign({ posture: health, platform, groups, tags });
   if (unhealthy !== null) {
     // Only a device that is known gets a remediation set; a device nobody can speak for gets none.
-    if (posture.report === null || set === null) return refuse(unhealthy, null, passed);
+    if (posture.report === null || set === null) return refuse(unhealthy, verdict.check, passed);
     passed.push({ stage: 'posture', by: `${unhealthy} (remediation)` });
   } else {
-    passed.push({ stage: 'posture', by: `${source}:${id}` });
+    passed.push({ stage: 'posture', by: `${source}:${id}`, ...notesOf(verdict) });
   }
   if (set === null) return refuse('rules.no_rule_set', null, passed);
   return { action: 'assigned', set, unhealthy, trail: passed };
+}
+
+function notesOf({ wouldRefuse, excepted }: PostureVerdict): Partial<Pass> {
+  return {
+    ...(wouldRefuse.length > 0 && { wouldRefuse }),
+    ...(excepted.length > 0 && { excepted }),
+  };
 }
 
 /** Says whether the device may reach the target, and how. Never does I/O: where only the

@@ -2,6 +2,7 @@
 
 import type { Address, AddressRange } from '../../dtr-rules/address.ts';
 import type { Action, Circumstances } from '../../dtr-rules/rule.ts';
+import type { Excepted, Finding } from './posture.ts';
 import type { Reason } from './reasons.ts';
 
 /** A stage that let the connection through, and what satisfied it: never a secret. */
@@ -9,6 +10,9 @@ export interface Pass {
   readonly stage: 'identity' | 'posture' | 'rules' | 'egress' | 'address';
   /** Certificate fingerprint, report id, rule id, pool name or address. */
   readonly by: string;
+  /** Of the posture stage: checks that do not hold and refused nothing. Left out where there are none. */
+  readonly wouldRefuse?: readonly Finding[];
+  readonly excepted?: readonly Excepted[];
 }
 
 /** A report-only rule that fits, and what it would have done. */

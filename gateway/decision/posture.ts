@@ -1,5 +1,14 @@
 // Posture: what a UEM reports about a device, and whether the operator's policy lets that pass.
 
+import {
+  ageOf,
+  type Check,
+  type CheckReason,
+  checks,
+  judgeCheck,
+  type Requirements,
+} from './posture-checks.ts';
+
 // `registered`: known to the UEM without being managed by it. `pending`: enrolling. `wiped`: its wipe is asked for.
 export type Enrollment = 'enrolled' | 'registered' | 'pending' | 'unenrolled' | 'wiped';
 
@@ -49,85 +58,127 @@ export interface PostureFacts {
 export interface PosturePolicy {
   readonly maxReportAgeMs: number;
   readonly graceMs: number;
-  readonly maxSeenAgeMs: number | null;
-  readonly acceptNotEvaluated: boolean;
-  readonly acceptPending: boolean;
-  readonly acceptUnknownCompromise: boolean;
+  readonly required: Requirements;
+  // Checks that only say what they would have refused.
+  readonly reportOnly: ReadonlySet<Check>;
+  // By device.
+  readonly exceptions: ReadonlyMap<string, readonly PostureException[]>;
+}
+
+// Lets one device pass some checks for a while.
+export interface PostureException {
+  readonly checks: ReadonlySet<Check>;
+  readonly why: string;
+  // The first moment at which it no longer holds, in milliseconds.
+  readonly until: number;
 }
 
 export type PostureReason =
   | 'posture.unknown_device'
   | 'posture.unavailable'
-  | 'posture.not_enrolled'
-  | 'posture.compromised'
-  | 'posture.non_compliant'
-  | 'posture.not_evaluated'
-  | 'posture.pending'
-  | 'posture.not_seen'
-  | 'posture.stale';
+  | 'posture.stale'
+  | CheckReason;
 
-// Null when the posture may pass. Says what is wrong with the device before what is wrong with the report.
+export interface Finding {
+  readonly check: Check;
+  readonly reason: CheckReason;
+}
+
+export interface Excepted extends Finding {
+  readonly exception: PostureException;
+}
+
+export interface PostureVerdict {
+  // Null lets the device pass.
+  readonly reason: PostureReason | null;
+  // The check that refuses, where it is one of them.
+  readonly check: Check | null;
+  // What does not hold and refuses nothing: its check is report-only, or an exception covers it.
+  readonly wouldRefuse: readonly Finding[];
+  readonly excepted: readonly Excepted[];
+}
+
+// A clock may be set back, and another gateway's may run ahead. Beyond that nobody can tell how old a report is.
+const skewMs = 300_000;
+
+// Says what is wrong with the device before what is wrong with the report.
 export function judgePosture(
   facts: PostureFacts,
   policy: PosturePolicy,
   now: number,
-): PostureReason | null {
+): PostureVerdict {
   const { report, known } = facts;
-  if (report === null) return known ? 'posture.unknown_device' : 'posture.unavailable';
-  return (
-    judgeEnrollment(report) ??
-    judgeCompromise(report, policy) ??
-    judgeCompliance(report, policy) ??
-    judgeSeen(report, policy, now) ??
-    judgeAge(report, known, policy, now)
-  );
+  if (report === null) {
+    return refusedFor(known ? 'posture.unknown_device' : 'posture.unavailable', null);
+  }
+  const wouldRefuse: Finding[] = [];
+  const excepted: Excepted[] = [];
+  for (const finding of failedChecks(report, policy.required, now)) {
+    const exception = exceptionFor(report.deviceId, finding.check, policy, now);
+    if (exception !== null) excepted.push({ ...finding, exception });
+    else if (policy.reportOnly.has(finding.check)) wouldRefuse.push(finding);
+    else return refusedFor(finding.reason, finding.check);
+  }
+  return { reason: judgeAge(facts, report, policy, now), check: null, wouldRefuse, excepted };
 }
 
-// What passes is named and everything else refuses, so that a value this code has never seen cannot pass.
-
-function judgeEnrollment(report: PostureReport): PostureReason | null {
-  return report.enrollment === 'enrolled' ? null : 'posture.not_enrolled';
-}
-
-function judgeCompromise(report: PostureReport, policy: PosturePolicy): PostureReason | null {
-  if (report.compromised === 'no') return null;
-  if (report.compromised !== 'unknown') return 'posture.compromised';
-  return policy.acceptUnknownCompromise ? null : 'posture.not_evaluated';
-}
-
-function judgeCompliance(report: PostureReport, policy: PosturePolicy): PostureReason | null {
-  if (report.compliance === 'compliant') return null;
-  if (report.compliance === 'not_evaluated' && policy.acceptNotEvaluated) return null;
-  if (report.compliance === 'pending' && policy.acceptPending) return null;
-  if (report.compliance === 'in_grace_period') return 'posture.non_compliant';
-  return `posture.${report.compliance}`;
-}
-
-function judgeSeen(
+// Every check that does not hold, whoever is excepted from it.
+export function failedChecks(
   report: PostureReport,
+  required: Requirements,
+  now: number,
+): readonly Finding[] {
+  const failed: Finding[] = [];
+  for (const check of checks) {
+    const reason = judgeCheck(check, report, { required, now });
+    if (reason !== null) failed.push({ check, reason });
+  }
+  return failed;
+}
+
+// The next moment at which time alone may change the verdict; null when none will.
+export function nextVerdict(
+  { report, known }: PostureFacts,
   policy: PosturePolicy,
   now: number,
-): PostureReason | null {
-  if (policy.maxSeenAgeMs === null) return null;
-  if (report.lastSeen === null) return 'posture.not_seen';
-  return ageOf(report.lastSeen, now) <= policy.maxSeenAgeMs ? null : 'posture.not_seen';
+): number | null {
+  if (report === null) return null;
+  const { maxReportAgeMs, graceMs, required, exceptions } = policy;
+  const moments = [report.fetchedAt + maxReportAgeMs + 1];
+  if (!known) moments.push(report.fetchedAt + graceMs + 1);
+  if (required.seenWithinMs !== null && report.lastSeen !== null) {
+    moments.push(report.lastSeen + required.seenWithinMs + 1);
+  }
+  for (const { until } of exceptions.get(report.deviceId) ?? []) moments.push(until);
+  const coming = moments.filter((moment) => moment > now);
+  return coming.length === 0 ? null : Math.min(...coming);
+}
+
+function refusedFor(reason: PostureReason, check: Check | null): PostureVerdict {
+  return { reason, check, wouldRefuse: [], excepted: [] };
+}
+
+function exceptionFor(
+  deviceId: string,
+  check: Check,
+  { exceptions }: PosturePolicy,
+  now: number,
+): PostureException | null {
+  const own = exceptions.get(deviceId) ?? [];
+  return own.find((one) => one.checks.has(check) && now < one.until) ?? null;
 }
 
 // An outage is bridged for the declared grace, counted from the last good answer (threats P07). Bad
 // verdicts never come this far, so grace can only prolong a good one.
 function judgeAge(
-  report: PostureReport,
-  known: boolean,
-  policy: PosturePolicy,
+  { known }: PostureFacts,
+  { fetchedAt }: PostureReport,
+  { maxReportAgeMs, graceMs }: PosturePolicy,
   now: number,
 ): PostureReason | null {
-  const age = ageOf(report.fetchedAt, now);
-  if (age <= policy.maxReportAgeMs) return null;
+  const age = ageOf(fetchedAt, now);
+  const isDatable = fetchedAt <= now + skewMs;
+  if (isDatable && age <= maxReportAgeMs) return null;
   if (known) return 'posture.stale';
-  return age <= policy.graceMs ? null : 'posture.unavailable';
-}
-
-// A clock that runs ahead of ours makes a moment "now", not "in the future"; NaN stays NaN and refuses.
-function ageOf(moment: number, now: number): number {
-  return Math.max(0, now - moment);
+  return isDatable && age <= graceMs ? null : 'posture.unavailable';
 }

@@ -149,6 +149,18 @@ export const reasons = {
     'This device is no longer enrolled in device management.',
     'Enrol the device again.',
   ),
+  'posture.enrolling': row(
+    403,
+    denied,
+    'This device has not finished enrolling.',
+    'Open the management app and finish what it asks for.',
+  ),
+  'posture.wiped': row(
+    403,
+    denied,
+    'This device is being erased by device management.',
+    'Enrol the device again once it is erased, or ask your administrator why it is.',
+  ),
   'posture.compromised': row(
     403,
     denied,
@@ -159,6 +171,12 @@ export const reasons = {
     403,
     denied,
     'This device does not meet a company requirement.',
+    'Open the management app: it names the requirement and how to meet it.',
+  ),
+  'posture.in_grace_period': row(
+    403,
+    denied,
+    'This device does not meet a company requirement yet.',
     'Open the management app: it names the requirement and how to meet it.',
   ),
   'posture.not_evaluated': row(
@@ -178,6 +196,36 @@ export const reasons = {
     denied,
     'This device has not reported to device management for too long.',
     'Open the management app and synchronise.',
+  ),
+  'posture.ownership': row(
+    403,
+    denied,
+    'Devices of this kind of ownership may not connect.',
+    'Use a device that belongs to your company; if this one does, tell your administrator.',
+  ),
+  'posture.os_outdated': row(
+    403,
+    denied,
+    'The operating system of this device is too old.',
+    'Update the system, then open the management app and synchronise.',
+  ),
+  'posture.os_unknown': row(
+    403,
+    denied,
+    'Device management does not say which version of its system this device runs.',
+    'Open the management app and synchronise; if it stays, tell your administrator.',
+  ),
+  'posture.groups': row(
+    403,
+    denied,
+    'Devices of the groups this device is in may not connect.',
+    askAdmin,
+  ),
+  'posture.tags': row(
+    403,
+    denied,
+    'Devices with the tags this device has, or lacks, may not connect.',
+    askAdmin,
   ),
   'posture.stale': row(
     503,

@@ -5,12 +5,14 @@ import { inform, type Log } from '../../runtime/log.ts';
 import type { Histogram, Metrics } from '../../runtime/metrics.ts';
 import type { Pass, Reported, Tunnel } from '../decision/decision.ts';
 import type { Identity } from '../decision/identity.ts';
+import type { Finding } from '../decision/posture.ts';
 import { allReasons, type Reason, stageOf } from '../decision/reasons.ts';
 import { formatTarget } from '../decision/target.ts';
 import type { Asked } from './admit.ts';
 import type { DeviceConnection } from './connection.ts';
 import { type OwnEndpointName, ownEndpoints } from './own.ts';
 import { type Direction, type PaceScope, paceScopes } from './pace.ts';
+import { createPostureTelemetry } from './posture-telemetry.ts';
 import { type LookupWatch, lookupOutcomes } from './resolve.ts';
 import type { SpliceEnd } from './splice.ts';
 
@@ -183,6 +185,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     'Time until the DNS servers had answered, or were given up.',
     quickBuckets,
   );
+  const posture = createPostureTelemetry(metrics, log);
   const toCut = metrics.histogram(
     'zonegate_posture_change_to_cut_seconds',
     'Time from learning of a posture change to the last affected tunnel being closed.',
@@ -201,6 +204,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
       if (outcome.action === 'tunnel') admissions[asked.kind].inc();
       else refusals[outcome.reason].inc();
       for (const { action } of decided.reported) reports[action].inc();
+      posture.decided(decided);
       inform(log, decisionFields(decided));
     },
     ended(tunnel) {
@@ -292,6 +296,7 @@ function decisionFields(decided: Decided) {
   const { connection, target } = asked;
   const tunnelled = outcome.action === 'tunnel' ? outcome : undefined;
   const refused = outcome.action === 'refuse' ? outcome : undefined;
+  const health = trail.find(({ stage }) => stage === 'posture');
   return {
     ...callerFields('zonegate.admit', decided.id, connection),
     'server.address': target.host,
@@ -311,12 +316,18 @@ function decisionFields(decided: Decided) {
     'zonegate.reason': refused?.reason,
     'zonegate.by': refused?.by,
     'error.message': refused?.cause ?? undefined,
+    'zonegate.posture.would_refuse': health?.wouldRefuse?.map(findingText),
+    'zonegate.posture.excepted': health?.excepted?.map(findingText),
     'zonegate.trail': trail.map(({ stage, by }) => `${stage}=${by}`),
     report_only: reported.length === 0 ? undefined : reported,
     'zonegate.policy.version': decided.policyVersion,
     'zonegate.duration_ms': Math.round(decided.elapsedMs * 10) / 10,
     msg: decisionText(decided),
   };
+}
+
+function findingText({ check, reason }: Finding): string {
+  return `${check}=${reason}`;
 }
 
 /** Who is at the other end, whether or not anything it says makes sense. */

@@ -6,6 +6,7 @@ export const folded: Readonly<Record<string, string>> = {
   'identity.user': 'a certificate field',
   'identity.serial': 'a certificate field',
   'identity.app': 'a certificate field, `listener: true` or `header:` and its name',
+  'posture.whenUnavailable': '`deny`, or `graceFor:` and a duration',
   'idp.trustedProxies': 'a list, each an address, a block or a span',
   'zones[].gateways': 'a list, each an address, a block or a span',
   'zones[].proxies': 'a list, each an address, a block or a span',
@@ -63,11 +64,32 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.maxReportAge':
     'an older report is asked for again, and refused if the source answers with an old one',
   'posture.recheck': 'how often devices with open tunnels are judged again',
-  'posture.grace': 'how long a good report counts while the source does not answer; `0s` for none',
-  'posture.maxSeenAge': 'the device must have talked to its UEM since',
+  'posture.whenUnavailable':
+    'while the source does not answer: `deny`, or `graceFor`, how long a good report counts then',
   'posture.timeout': 'how long one question to the source may take',
-  'posture.accept':
-    'verdicts to take as passing that are not: a device not judged yet, a check still running, no word about being compromised',
+  'posture.admit.enrollment': 'enrolment states that pass',
+  'posture.admit.compromise':
+    'which verdicts about jailbreak and root pass; `unknown` is a device nobody has looked at',
+  'posture.admit.compliance':
+    "compliance states that pass; `not_evaluated` is Workspace ONE's `NotAvailable`, `pending` its `Pending…`",
+  'posture.admit.seenWithin': 'the device must have talked to its UEM since',
+  'posture.admit.ownership': 'whose devices pass; one whose owner is not known does not',
+  'posture.admit.osVersion.<name>':
+    'the lowest version that passes, in quotes, by platform: `ios`, `macos`, `android`, `windows`, `chromeos`, `linux`; others have none',
+  'posture.admit.groups.anyOf': 'the device must be in one of these',
+  'posture.admit.groups.allOf': 'in all of these',
+  'posture.admit.groups.noneOf': 'and in none of these',
+  'posture.admit.tags.anyOf': 'the same for tags and smart groups: one of these',
+  'posture.admit.tags.allOf': 'all of these',
+  'posture.admit.tags.noneOf': 'none of these',
+  'posture.reportOnly':
+    'checks, by the names they have in `admit`, that refuse nobody; log and metrics say what they would have refused',
+  'posture.exceptions': 'devices that pass some checks for a while',
+  'posture.exceptions[].device': 'its UDID',
+  'posture.exceptions[].checks': 'which checks, by the names they have in `admit`',
+  'posture.exceptions[].reason': 'why; it stands in the log',
+  'posture.exceptions[].until':
+    'the moment it ends, for example `2026-12-31T00:00:00Z`; its tunnels are judged anew then',
   'posture.maxDevices': 'how many devices are remembered',
 
   rules: 'the device traffic rules, [dtr.yaml](../dtr-rules/README.md)',

@@ -144,7 +144,7 @@ test('an egress address taken out of its pool cuts the tunnels that leave from i
   anew.socket.destroy();
 });
 
-const grace = { posture: { recheck: '100ms', grace: '15m' } };
+const grace = { posture: { recheck: '100ms', whenUnavailable: { graceFor: '15m' } } };
 
 test('while the UEM is down a good report counts for the grace, then nobody passes (P07)', async () => {
   await using gateway = await startGateway({ posture: 'uem', settings: grace });

@@ -101,8 +101,8 @@ test('check accepts the folder, in words and as JSON', async () => {
 test('check names every issue of a broken copy with its place, and exits with 2', async () => {
   const config = join(home, 'state/broken.yaml');
   const text = (await readFile(join(home, 'state/zonegate.yaml'), 'utf8'))
-    .replace('grace: 15m', 'grace: soon')
-    .replace('maxSeenAge: 30d', 'maxSeenAge: 30 moons');
+    .replace('graceFor: 15m', 'graceFor: soon')
+    .replace('seenWithin: 30d', 'seenWithin: 30 moons');
   await writeFile(config, text);
   const placeOf = (part: string) =>
     `${config}:${text.slice(0, text.indexOf(part)).split('\n').length}`;
@@ -111,9 +111,9 @@ test('check names every issue of a broken copy with its place, and exits with 2'
   assert.equal(stdout, '');
   const lines = stderr.trimEnd().split('\n');
   assert.equal(lines.length, 3);
-  assert.ok(lines[0]?.startsWith(`${placeOf('grace:')}:10: expected a duration`));
+  assert.ok(lines[0]?.startsWith(`${placeOf('graceFor:')}:32: expected a duration`));
   assert.match(lines[0] ?? '', /, got `soon` /);
-  assert.ok(lines[1]?.startsWith(`${placeOf('maxSeenAge:')}:15: expected a duration`));
+  assert.ok(lines[1]?.startsWith(`${placeOf('seenWithin:')}:17: expected a duration`));
   assert.match(lines[1] ?? '', /, got `30 moons` /);
   assert.equal(lines[2], '2 issues');
   const json = await zonegate('check', '--config', config, '--json');
@@ -122,7 +122,7 @@ test('check names every issue of a broken copy with its place, and exits with 2'
   assert.equal(ok, false);
   assert.deepEqual(
     issues.map(({ column }) => column),
-    [10, 15],
+    [32, 17],
   );
   await rm(config);
 });

@@ -96,6 +96,12 @@ const uemSays = (uem: DeviceWords['uem'] & object): RefusalCase => ({
   ask: as('odd'),
 });
 
+/** A device that the policy of the gateway does not admit. */
+const admitting = (admit: object, inventory: DeviceWords['inventory'] & object): RefusalCase => ({
+  words: () => ({ settings: { posture: { admit } }, devices: { odd: { inventory } } }),
+  ask: as('odd'),
+});
+
 const throughProxy = ({ heldProxy, unwillingProxy }: Lab): GatewayWords => ({
   settings: {
     upstreams: {
@@ -241,17 +247,30 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
     },
   },
   'posture.not_enrolled': { ask: as('unenrolled') },
+  'posture.enrolling': uemSays({ enrollment: 'EnrollmentInProgress' }),
+  'posture.wiped': uemSays({ enrollment: 'EnterpriseWipePending' }),
   'posture.compromised': { ask: as('jailbroken') },
   'posture.non_compliant': { ask: as('failing') },
   'posture.not_evaluated': uemSays({ compliance: 'NotAvailable' }),
   'posture.pending': uemSays({ compliance: 'PendingComplianceCheck' }),
   'posture.not_seen': {
     words: () => ({
-      settings: { posture: { maxSeenAge: '1h' } },
+      settings: { posture: { admit: { seenWithin: '1h' } } },
       devices: { away: { inventory: { lastSeen: '2020-01-01T00:00:00Z' } } },
     }),
     ask: as('away'),
   },
+  'posture.in_grace_period': {
+    because: 'Workspace ONE knows no such state: see the tests of the sources that do',
+  },
+  'posture.ownership': admitting({ ownership: ['corporate'] }, { ownership: 'personal' }),
+  'posture.os_outdated': admitting(
+    { osVersion: { macos: '15.2' } },
+    { platform: 'macos', osVersion: '15.1.9' },
+  ),
+  'posture.os_unknown': admitting({ osVersion: { macos: '15.2' } }, { platform: 'macos' }),
+  'posture.groups': admitting({ groups: { noneOf: ['visitors'] } }, { groups: ['visitors'] }),
+  'posture.tags': admitting({ tags: { allOf: ['encrypted'] } }, { tags: ['kiosk'] }),
   'posture.stale': {
     // The rule by address has the name looked up while deciding, and meanwhile the report grows old.
     words: ({ names }) => ({

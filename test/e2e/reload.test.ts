@@ -13,7 +13,7 @@ import { startZonegate, zonegate } from '../support/program.ts';
 import { freePorts } from '../support/upstream.ts';
 
 const breaks = [
-  { file: 'zonegate.yaml', from: 'grace: 15m', to: 'grase: 15m', at: 'grase' },
+  { file: 'zonegate.yaml', from: 'seenWithin: 30d', to: 'seenWithn: 30d', at: 'seenWithn' },
   { file: 'dtr.yaml', from: 'action: BLOCK', to: 'action: TUNEL', at: 'TUNEL' },
   { file: 'zones.yaml', from: 'gateways: []', to: 'gateways: [10.0.0.1/8]', at: '10.0.0.1/8' },
   { file: 'sign-on.yaml', from: 'access: ALLOW', to: 'access: ALOW', at: 'ALOW' },

@@ -130,7 +130,7 @@ for (const entry of targets.forward) {
 // A new reason of a decision wants a case: one row in `reasons.ts`, one here.
 const fileOf: Readonly<Partial<Record<Stage, string>>> = {
   identity: 'identity',
-  posture: 'admission',
+  posture: 'posture',
   rules: 'admission',
   egress: 'admission',
   address: 'admission',

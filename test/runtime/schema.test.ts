@@ -142,6 +142,30 @@ test('an unknown key is told with the key that was meant, at any depth', () => {
   ]);
 });
 
+test('a key that was renamed is told with what to write instead', () => {
+  const moved = { grace: 'write `graceFor`' };
+  const schema = section({ posture: section({ graceFor: z.string() }).meta({ moved }) });
+  assert.deepEqual(issuesOf(schema, { posture: { graceFor: '1m', grace: '1m', constructor: 1 } }), [
+    'posture.grace | unknown key `grace` | write `graceFor`',
+    'posture.constructor | unknown key `constructor`',
+  ]);
+});
+
+test('of a word or a map the one is meant that is written', () => {
+  const schema = section({
+    when: z.union([z.literal('deny'), section({ graceFor: durationMs() })]),
+  });
+  const hint = 'did you mean `graceFor`?';
+  assert.deepEqual(issuesOf(schema, { when: { graseFor: '1m' } }), [
+    'when.graceFor | key `graceFor` is missing, expected text',
+    `when.graseFor | unknown key \`graseFor\` | ${hint}`,
+  ]);
+  assert.deepEqual(issuesOf(schema, { when: 'denny' }), [
+    'when | expected `deny`, got `denny` | did you mean `deny`?',
+  ]);
+  assert.deepEqual(issuesOf(schema, { when: 3 }), ['when | expected `deny` or a map, got `3`']);
+});
+
 test('a kind that does not exist is told with the kinds that do', () => {
   assert.deepEqual(issuesOf(CONFIG, { ...GOOD, sources: [{ kind: 'fiel' }, {}] }), [
     'sources.0.kind | expected `file` or `intune`, got `fiel` | did you mean `file`?',

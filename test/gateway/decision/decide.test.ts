@@ -77,6 +77,35 @@ test('the trail of a remediation set says what is wrong with the device', () => 
   });
 });
 
+test('the posture stage says what did not hold and refused nothing', () => {
+  const target = parseTargetText('app.example:443');
+  assert.ok(target);
+  const exception = { checks: new Set(['tags' as const]), why: 'a test', until: NOW + 1 };
+  const watching = {
+    ...policy,
+    posture: {
+      ...policy.posture,
+      required: {
+        ...policy.posture.required,
+        ownership: new Set(['corporate' as const]),
+        tags: { anyOf: ['vip'], allOf: [], noneOf: [] },
+      },
+      reportOnly: new Set(['ownership' as const]),
+      exceptions: new Map([[healthyReport.deviceId, [exception]]]),
+    },
+  };
+  const posture = { report: healthyReport, known: true };
+  const question = { identity: someIdentity, posture, target, addresses: null, unfit: new Set('') };
+  const decision = decide(question, watching, NOW);
+  assert.ok(decision.action === 'tunnel');
+  assert.deepEqual(decision.trail[1], {
+    stage: 'posture',
+    by: 'uem:616',
+    wouldRefuse: [{ check: 'ownership', reason: 'posture.ownership' }],
+    excepted: [{ check: 'tags', reason: 'posture.tags', exception }],
+  });
+});
+
 test('the same question gets the same answer', () => {
   assert.deepEqual(ask('app.example:443', null), ask('app.example:443', null));
 });

@@ -11,6 +11,7 @@ import { compileRules } from '../../../dtr-rules/compile.ts';
 import type { Identity, PeerFacts } from '../../../gateway/decision/identity.ts';
 import type { EgressPolicy, OwnEndpoint, Policy } from '../../../gateway/decision/policy.ts';
 import type { PostureReport } from '../../../gateway/decision/posture.ts';
+import type { Membership, Requirements } from '../../../gateway/decision/posture-checks.ts';
 import { ruleFile } from '../../dtr-rules/rule-file.ts';
 
 export interface PolicyWords {
@@ -55,6 +56,20 @@ export const healthyReport: PostureReport = {
   compromised: 'no',
   lastSeen: NOW,
   fetchedAt: NOW,
+};
+
+const anybody: Membership = { anyOf: [], allOf: [], noneOf: [] };
+
+/** Enrolled, compliant and not compromised is enough. */
+export const nothingElse: Requirements = {
+  enrollment: new Set(['enrolled']),
+  compromise: new Set(['no']),
+  compliance: new Set(['compliant']),
+  seenWithinMs: null,
+  ownership: null,
+  osVersion: new Map(),
+  groups: anybody,
+  tags: anybody,
 };
 
 export const peer: PeerFacts = {
@@ -102,10 +117,9 @@ export function policyFor(words: Partial<PolicyWords> = {}): Policy {
     posture: {
       maxReportAgeMs: 60_000,
       graceMs: 900_000,
-      maxSeenAgeMs: 3_600_000,
-      acceptNotEvaluated: false,
-      acceptPending: false,
-      acceptUnknownCompromise: false,
+      required: { ...nothingElse, seenWithinMs: 3_600_000 },
+      reportOnly: new Set(),
+      exceptions: new Map(),
     },
     rules: compileRules(ruleFile({ applications, ruleSets })),
     egress: egressOf(egress),
