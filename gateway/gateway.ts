@@ -21,7 +21,9 @@ import { createRateLimiter, type RateLimiter } from './edge/rate.ts';
 import { reach } from './edge/reach.ts';
 import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
+import { endSessions } from './end-sessions.ts';
 import type { PostureCache } from './posture/cache.ts';
+import type { Whose } from './posture/signals/receiver.ts';
 import { createRuleClock } from './rule-clock.ts';
 import { snapshotOf } from './snapshot.ts';
 import { createWayOut } from './way-out.ts';
@@ -49,6 +51,8 @@ export interface Gateway {
   readonly posture: PostureCache;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
   protect(port: number): void;
+  /** Cuts what is open now, whatever may be opened anew. Returns the devices that had something open. */
+  endSessions(whose: Whose): readonly string[];
   /** Swaps the whole snapshot, and judges the open tunnels by it. */
   replace(loaded: Loaded): void;
   drain(signal: AbortSignal): Promise<void>;
@@ -140,6 +144,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       own.push({ address: null, port });
       current = snapshotOf(inForce, own, wayOut.watch);
     },
+    endSessions: (whose) => endSessions(whose, rejudging),
     replace(loaded) {
       // What the old resolver is still being asked it may answer: a reload refuses nobody (design 5.6).
       current = snapshotOf(loaded, own, wayOut.watch);

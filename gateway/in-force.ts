@@ -80,6 +80,8 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
     'listeners.proxyProtocol': config.listeners.proxyProtocol,
     'posture.source': config.posture.source,
     'posture.webhook': config.posture.webhook,
+    'posture.signals': config.posture.signals,
+    'posture.maxEvents': config.posture.maxEvents,
     'posture.maxReportAge': config.posture.maxReportAge,
     'posture.recheck': config.posture.recheck,
     'posture.timeout': config.posture.timeout,

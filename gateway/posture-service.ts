@@ -1,25 +1,19 @@
-// Owns what this machine knows about devices' health: the posture source, its cache, and the UEM's events.
+// Owns what this machine knows about devices' health: the posture source and its cache.
 
-import type { Hono } from 'hono';
-import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
 import { createPostureCache, type PostureCache } from './posture/cache.ts';
 import type { PostureSource } from './posture/source.ts';
-import { createUemWebhook, type UemWebhook } from './posture/webhook.ts';
 import { createSource } from './posture-source.ts';
 
 export interface PostureServiceOptions {
   readonly loaded: Loaded;
-  readonly log: Log;
   readonly metrics: Metrics;
 }
 
 export interface PostureService {
   readonly cache: PostureCache;
-  /** The UEM's events, below `/webhooks`. */
-  webhooks(app: Hono): void;
   /** Takes what a reload read: the devices of an inventory file. */
   update(loaded: Loaded): void;
   close(): Promise<void>;
@@ -29,7 +23,6 @@ export function createPostureService(options: PostureServiceOptions): PostureSer
   const { loaded, metrics } = options;
   const source = createSource(loaded, Date.now);
   const cache = cacheOver(source, loaded.config.posture);
-  const webhook = webhookFor(cache, options);
   metrics.gauge('zonegate_posture_source_up', 'Whether the posture source answers.', () =>
     cache.health().ok ? 1 : 0,
   );
@@ -40,14 +33,12 @@ export function createPostureService(options: PostureServiceOptions): PostureSer
   );
   return {
     cache,
-    webhooks: (app) => webhook?.mount(app),
     update(next) {
       source.update(next);
       // What an inventory says changes with its file only; the reports of a UEM are as good as before.
       if (loaded.config.posture.source.kind === 'inventory') cache.outdate();
     },
     async close() {
-      webhook?.close();
       cache.close();
       await source.close();
     },
@@ -66,14 +57,4 @@ export function cacheOver(source: PostureSource, posture: GatewayConfig['posture
     recheckMs: posture.recheck,
     now: Date.now,
   });
-}
-
-function webhookFor(
-  cache: PostureCache,
-  { loaded, log, metrics }: PostureServiceOptions,
-): UemWebhook | null {
-  const { webhook } = loaded.config.posture;
-  if (webhook === null) return null;
-  const credentials = { kind: 'basic', ...webhook } as const;
-  return createUemWebhook({ credentials, cache, log, metrics, now: Date.now });
 }

@@ -3,6 +3,7 @@
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
 import type { EgressState } from '../../gateway/edge/egress-health.ts';
+import type { Whose } from '../../gateway/posture/signals/receiver.ts';
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
 import type { Usage } from './elsewhere.ts';
 
@@ -42,6 +43,8 @@ export type WorkerCalls = {
   readonly drain: readonly [null, null];
   readonly protect: readonly [number, null];
   readonly postureChanged: readonly [string, null];
+  /** Answered with the devices that had something open. */
+  readonly endSessions: readonly [Whose, readonly string[]];
   /** What the other workers have of limits that hold for all together. */
   readonly usedElsewhere: readonly [Usage, null];
   readonly close: readonly [null, null];

@@ -7,6 +7,8 @@ import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
 import { createEgressBoard } from '../../gateway/egress-board.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
 import { createInForce } from '../../gateway/in-force.ts';
+import type { EndSessions } from '../../gateway/posture/signals/receiver.ts';
+import { createPostureDoors, type PostureDoors } from '../../gateway/posture-doors.ts';
 import { createPostureService, type PostureService } from '../../gateway/posture-service.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
@@ -30,6 +32,7 @@ export interface Carrier {
   readonly port: number;
   readonly http1Port: number | null;
   tunnels(): Promise<readonly TunnelRow[]>;
+  readonly endSessions: EndSessions;
   /** The metrics page, of all processes. */
   metricsText(): Promise<string>;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
@@ -52,7 +55,7 @@ export interface DeviceSide extends Carrier {
 
 export async function openDeviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
   const { loaded, log, metrics } = options;
-  const posture = createPostureService({ loaded, log, metrics });
+  const posture = createPostureService({ loaded, metrics });
   const inForce = createInForce(options);
   const egress = () => inForce.loaded().policy.egress;
   const board = createEgressBoard({ egress, log, readiness: options.readiness });
@@ -78,10 +81,12 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
             fork: forkWorker,
           })
         : inThisProcess(gateway, metrics);
+    const { cache } = posture;
+    const doors = createPostureDoors({ ...options, cache, endSessions: carrier.endSessions });
     return {
       ...carrier,
       gateway,
-      webhooks: (app) => posture.webhooks(app),
+      webhooks: (app) => doors.mount(app),
       routes(app) {
         const policy = () => inForce.loaded().policy;
         const faultOf = (address: string) => board.faultOf(address);
@@ -90,13 +95,14 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
       async reload(next) {
         // First: tunnels are judged anew with what it says.
         posture.update(next);
+        doors.update(next);
         await carrier.replace(next);
         const needed = inForce.replaced(next);
         board.refresh();
         return needed;
       },
       refusedReload: (summary) => inForce.refused(summary),
-      close: () => closeBoth(carrier, posture),
+      close: () => closeAll(carrier, doors, posture),
     };
   } catch (error) {
     await posture.close();
@@ -109,6 +115,7 @@ function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
     port: gateway.port,
     http1Port: gateway.http1Port,
     tunnels: () => Promise.resolve(gateway.tunnels.list().map(toRow)),
+    endSessions: (whose) => Promise.resolve(gateway.endSessions(whose)),
     metricsText: () => metrics.text(),
     protect: (port) => gateway.protect(port),
     replace(loaded) {
@@ -120,7 +127,12 @@ function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
   };
 }
 
-async function closeBoth(carrier: Carrier, posture: PostureService): Promise<void> {
+async function closeAll(
+  carrier: Carrier,
+  doors: PostureDoors,
+  posture: PostureService,
+): Promise<void> {
   await carrier.close();
+  await doors.close();
   await posture.close();
 }

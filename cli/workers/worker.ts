@@ -109,6 +109,7 @@ export function runWorker(channel: Channel): void {
         running?.gateway.protect(port);
         return null;
       },
+      endSessions: (whose) => running?.gateway.endSessions(whose) ?? [],
       postureChanged(deviceId) {
         running?.posture.changed(deviceId);
         return null;

@@ -101,6 +101,13 @@ export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
       port,
       http1Port,
       tunnels: async () => (await all(tunnelsOf)).flat(),
+      async endSessions(whose) {
+        // A worker that does not answer is gone, or is ended for it: its tunnels with it.
+        const ended = await all(({ talk }) =>
+          talk.ask('endSessions', whose, answerMs).catch(() => []),
+        );
+        return [...new Set(ended.flat())];
+      },
       async metricsText() {
         await all((slot) => slot.readMetrics());
         const own = await metrics.snapshot();

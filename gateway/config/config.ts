@@ -26,6 +26,7 @@ import {
   whenUnavailable,
 } from './admission.ts';
 import { profilesSection } from './profiles.ts';
+import { signalsSection } from './signals.ts';
 import { upstreamsSchema } from './upstreams.ts';
 
 export interface DnsServer {
@@ -92,6 +93,15 @@ const appSource = z.union([
   }).transform(({ header }) => ({ from: 'header' as const, name: header })),
 ]);
 
+/** What a UEM shows when it tells of a change: HTTP Basic, or a bearer token. */
+const webhook = z.union([
+  section({ username: z.string().min(1), password: secretText() }).transform((pair) => ({
+    kind: 'basic' as const,
+    ...pair,
+  })),
+  section({ token: secretText() }).transform(({ token }) => ({ kind: 'bearer' as const, token })),
+]);
+
 const workspaceOne = section({
   kind: z.literal('workspace-one'),
   name: name().default('uem'),
@@ -140,7 +150,9 @@ export const gatewayShape = {
   }),
   posture: section({
     source: z.discriminatedUnion('kind', [workspaceOne, inventory]),
-    webhook: optional(section({ username: z.string().min(1), password: secretText() })),
+    webhook: optional(webhook),
+    signals: signalsSection,
+    maxEvents: count.default(2000),
     maxReportAge: durationMs({ minMs: 1000 }).prefault('60s'),
     recheck: durationMs({ minMs: 100 }).prefault('60s'),
     whenUnavailable,

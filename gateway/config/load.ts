@@ -27,6 +27,7 @@ import {
   egressPolicy,
   warnOfApps,
 } from './policy-parts.ts';
+import { readSignals, type SignalFiles } from './signals.ts';
 import { readUpstreams } from './upstreams.ts';
 
 /** Everything a gateway is made of, read at one moment. */
@@ -39,6 +40,8 @@ export interface Loaded {
   readonly inventory: readonly InventoryDevice[] | null;
   readonly uemAuthority: string | null;
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** By the name of the sender of security events. */
+  readonly signals: ReadonlyMap<string, SignalFiles>;
   /** What works today and soon will not, or no longer does: nothing that keeps it from being loaded. */
   readonly warnings: readonly PlacedIssue[];
   /** Every file read, absolute: what to watch. */
@@ -65,6 +68,11 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
   const revocation = await readRevocation(config, tls.authorities, reader);
   const inventory = await readInventory(config, reader);
   const uemAuthority = await readUemAuthority(config, reader);
+  const signals = await readSignals(
+    config.posture.signals,
+    (file, path) => reader.bytes(file, path),
+    reader.own,
+  );
   const upstreams = await readUpstreams(config.upstreams, (file, path) =>
     readProxyAuthority(reader, file, path),
   );
@@ -104,7 +112,7 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
     ...endedExceptions(config.posture.exceptions, now).map(reader.placed),
     ...warnOfApps(rules.config.value, config).map((issue) => placedIn(rules.config, issue)),
   ];
-  const read = { tls, inventory, uemAuthority, upstreams, rules: rules.config };
+  const read = { tls, inventory, uemAuthority, upstreams, signals, rules: rules.config };
   return { ok: true, loaded: { config, policy, ...read, warnings, inputs } };
 }
 

@@ -407,6 +407,12 @@ export const reasons = {
     'The destination accepted the connection but did not answer in time.',
     'The service may be busy; try again later.',
   ),
+  'gateway.session_revoked': row(
+    403,
+    denied,
+    'The company has ended the sessions of this device or of its user.',
+    'Open the page again, and sign in when you are asked to.',
+  ),
   'gateway.internal': row(
     500,
     'proxy_internal_error',

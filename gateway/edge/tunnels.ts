@@ -65,6 +65,8 @@ export interface Tunnels {
   take(asking: Asking, now: number): Place | Reason;
   /** Judges the connections of one device, or all, and cuts those given a reason. Returns how many. */
   rejudge(deviceId: string | null, judge: (standing: Standing) => Reason | null): number;
+  /** Cuts the connections of a device, those still being made too, by the user of their certificate. Returns how many. */
+  end(deviceId: string, isMeant: (user: string | null) => boolean, reason: Reason): number;
   /** Devices with a connection, open or still being made. */
   devices(): Iterable<string>;
   list(): readonly LiveTunnel[];
@@ -198,6 +200,15 @@ export function createTunnels(
         }
       }
       return closed;
+    },
+    end(deviceId, isMeant, reason) {
+      let ended = 0;
+      for (const entry of byDevice.get(deviceId) ?? []) {
+        if (entry.cutBy !== null || !isMeant(entry.user)) continue;
+        cut(entry, reason);
+        ended += 1;
+      }
+      return ended;
     },
     devices: () => byDevice.keys(),
     list: () =>

@@ -40,6 +40,8 @@ export interface PostureCache {
   recheck(deviceIds: Iterable<string>): Promise<void>;
   // Takes over what the store has; each of it is asked again before it is believed.
   restore(): Promise<void>;
+  // Somebody credible contradicts the last report while the source is silent: it earns no grace any more.
+  distrust(deviceId: string): void;
   // The source has new answers: what it said until now is not believed without asking again.
   outdate(): void;
   // Re-checks every `recheckMs` until `close`.
@@ -198,6 +200,10 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     refresh,
     recheck,
     restore,
+    distrust(deviceId) {
+      if (entries.peek(deviceId)?.facts.known !== false) return;
+      store(deviceId, { report: null, known: false }, { freshForMs: 0, asked: edition });
+    },
     outdate() {
       edition += 1;
     },

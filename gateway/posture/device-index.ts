@@ -3,6 +3,8 @@
 import type { PostureReport } from '../decision/posture.ts';
 
 export interface DeviceHint {
+  // Whose number it is; each source counts for itself.
+  readonly source?: string;
   readonly deviceId?: string | null;
   readonly uemId?: string | null;
   readonly serial?: string | null;
@@ -16,19 +18,26 @@ export interface DeviceIndex {
 }
 
 export function createDeviceIndex(): DeviceIndex {
-  const byNumber = new Map<string, string>();
+  const numbers = new Map<string, Map<string, string>>();
   const bySerial = new Map<string, string>();
+  function numbersOf(source: string): Map<string, string> {
+    const known = numbers.get(source);
+    if (known !== undefined) return known;
+    const made = new Map<string, string>();
+    numbers.set(source, made);
+    return made;
+  }
   return {
-    add({ id, serial, deviceId }) {
-      byNumber.set(id, deviceId);
+    add({ source, id, serial, deviceId }) {
+      numbersOf(source).set(id, deviceId);
       if (serial !== null) bySerial.set(serial.toLowerCase(), deviceId);
     },
-    remove({ id, serial, deviceId }) {
-      removeOwn(byNumber, id, deviceId);
+    remove({ source, id, serial, deviceId }) {
+      removeOwn(numbersOf(source), id, deviceId);
       if (serial !== null) removeOwn(bySerial, serial.toLowerCase(), deviceId);
     },
-    find({ uemId, serial }) {
-      const device = uemId ? byNumber.get(uemId) : undefined;
+    find({ source, uemId, serial }) {
+      const device = source && uemId ? numbers.get(source)?.get(uemId) : undefined;
       return device ?? (serial ? bySerial.get(serial.toLowerCase()) : undefined) ?? null;
     },
   };

@@ -8,16 +8,21 @@ export interface RepeatCheck {
   forget(key: string | null): void;
 }
 
-const WINDOW_MS = 300_000;
-const MAX_REMEMBERED = 10_000;
+export interface RepeatWindow {
+  readonly windowMs: number;
+  // Of more, those not seen for longest are forgotten: a repetition costs one question to the source.
+  readonly maxRemembered: number;
+}
 
-export function createRepeatCheck(now: () => number): RepeatCheck {
-  const seen = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+const WEBHOOK: RepeatWindow = { windowMs: 300_000, maxRemembered: 10_000 };
+
+export function createRepeatCheck(now: () => number, window = WEBHOOK): RepeatCheck {
+  const seen = new LRUCache<string, number>({ max: window.maxRemembered });
   return {
     isRepeated(key) {
       if (key === null) return false;
       const before = seen.get(key);
-      if (before !== undefined && Math.abs(now() - before) < WINDOW_MS) return true;
+      if (before !== undefined && Math.abs(now() - before) < window.windowMs) return true;
       seen.set(key, now());
       return false;
     },

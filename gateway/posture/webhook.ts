@@ -1,74 +1,76 @@
-// The door for Workspace ONE event notifications: a hint to ask the UEM again, and never more than that.
+// The door for a UEM's event notifications: a hint to ask the UEM again, and never more than that.
 
 import type { Context, Hono } from 'hono';
 import { problem } from '../../runtime/admin.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { Metrics } from '../../runtime/metrics.ts';
 import type { PostureCache } from './cache.ts';
-import { createRefreshQueue } from './refresh-queue.ts';
+import type { DeviceChanges } from './device-changes.ts';
 import { createRepeatCheck } from './repeat-check.ts';
-import { canonicalDeviceId } from './source.ts';
-import { parseUemEvent, type UemEvent } from './uem-event.ts';
+import { readBody } from './request-body.ts';
+import type { ParseUemEvent, UemEvent } from './uem-event.ts';
 import { createSenderCheck, type WebhookCredentials } from './webhook-credentials.ts';
 
 export interface UemWebhookOptions {
+  /** Below `/webhooks`, for example `/workspace-one/uem`. */
+  readonly path: string;
+  /** Whose events they are: its numbers name the devices. */
+  readonly source: string;
   readonly credentials: WebhookCredentials;
-  readonly cache: PostureCache;
+  readonly parse: ParseUemEvent;
+  readonly cache: Pick<PostureCache, 'findDevice'>;
+  readonly changes: DeviceChanges;
   readonly log: Log;
-  readonly metrics: Metrics | null;
+  readonly count: (outcome: Outcome) => void;
+  /** False while there are more events than anybody sends who means well. */
+  readonly mayCome: () => boolean;
   readonly now: () => number;
   readonly maxBodyBytes?: number;
-  readonly maxInFlight?: number;
-  readonly maxPending?: number;
-  readonly retryMs?: number;
 }
 
 export interface UemWebhook {
-  // Adds `POST /workspace-one/<source name>` to the app.
   mount(app: Hono): void;
-  close(): void;
 }
 
-const OUTCOMES = ['refresh', 'repeated', 'unknown_device', 'test', 'refused', 'full'] as const;
-type Outcome = (typeof OUTCOMES)[number];
+export const OUTCOMES = [
+  'refresh',
+  'repeated',
+  'unknown_device',
+  'test',
+  'refused',
+  'full',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 export function createUemWebhook(options: UemWebhookOptions): UemWebhook {
-  const { cache, log, metrics } = options;
-  const { maxBodyBytes = 65_536, maxInFlight = 16, maxPending = 10_000, retryMs = 1_000 } = options;
+  const { cache, changes, count, log, source } = options;
+  const { maxBodyBytes = 65_536 } = options;
   const sender = createSenderCheck(options.credentials);
   const repeats = createRepeatCheck(options.now);
-  const help = 'Event notifications from the UEM by what became of them.';
-  const count = metrics?.counterBy('zonegate_uem_events_total', help, 'outcome', OUTCOMES);
-  const queue = createRefreshQueue({
-    refresh: (deviceId) => cache.refresh(deviceId),
-    maxInFlight,
-    maxPending,
-    retryMs,
-    onGivenUp(deviceId) {
-      log.warn({ 'device.id': deviceId }, 'the UEM does not answer about a changed device');
-    },
-  });
 
   // What the event claims is not looked at: it may be forged, old or wrong (threats P12). The UEM is asked.
   function act(event: UemEvent): Exclude<Outcome, 'refused'> {
-    if (event.uemId === null && event.serial === null && event.udid === null) return 'test';
+    if (event.devices.length === 0) return 'test';
     if (repeats.isRepeated(event.key)) return 'repeated';
-    const device = findDevice(cache, event);
     // A device that never came here has no report that could be wrong.
-    if (device === null) return 'unknown_device';
-    if (!queue.add(device)) {
+    const devices = event.devices
+      .map((hint) => cache.findDevice({ ...hint, source }))
+      .filter((deviceId) => deviceId !== null);
+    if (devices.length === 0) return 'unknown_device';
+    if (!changes.announce(devices)) {
       repeats.forget(event.key); // the sender is told to try again
       return 'full';
     }
-    log.info(
-      { 'device.id': device, 'zonegate.event': event.kind },
-      'the UEM says a device changed',
-    );
+    for (const deviceId of devices) {
+      log.info(
+        { 'device.id': deviceId, 'zonegate.event': event.kind },
+        'the UEM says a device changed',
+      );
+    }
     return 'refresh';
   }
 
   function answer(outcome: Exclude<Outcome, 'refused'>): Response {
-    count?.[outcome].inc();
+    count(outcome);
     if (outcome !== 'full') return Response.json({ result: outcome });
     const full = problem(503, 'Service Unavailable', 'too many changed devices are waiting');
     full.headers.set('retry-after', '30');
@@ -76,7 +78,7 @@ export function createUemWebhook(options: UemWebhookOptions): UemWebhook {
   }
 
   function refuse(status: number, title: string, detail: string): Response {
-    count?.refused.inc();
+    count('refused');
     return problem(status, title, detail);
   }
 
@@ -91,6 +93,15 @@ export function createUemWebhook(options: UemWebhookOptions): UemWebhook {
   async function receive(context: Context): Promise<Response> {
     const stranger = refuseStranger(context);
     if (stranger !== null) return stranger;
+    if (!options.mayCome()) {
+      const slower = refuse(
+        429,
+        'Too Many Requests',
+        'more events than `posture.maxEvents` a second',
+      );
+      slower.headers.set('retry-after', '5');
+      return slower;
+    }
     const text = await readBody(context.req.raw, maxBodyBytes);
     if (text === null) {
       return refuse(413, 'Content Too Large', `expected at most ${maxBodyBytes} bytes`);
@@ -103,7 +114,7 @@ export function createUemWebhook(options: UemWebhookOptions): UemWebhook {
         'expected `application/json`: set the format of the event notification to JSON';
       return refuse(415, 'Unsupported Media Type', detail);
     }
-    const event = parseUemEvent(text);
+    const event = options.parse(text);
     return typeof event === 'string' ? refuse(400, 'Bad Request', event) : answer(act(event));
   }
 
@@ -115,30 +126,9 @@ export function createUemWebhook(options: UemWebhookOptions): UemWebhook {
 
   return {
     mount(app) {
-      const path = `/workspace-one/${cache.source}`;
-      app.post(path, receive);
-      app.get(path, (context) => refuseStranger(context) ?? answer('test'));
-      app.all(path, refuseMethod);
+      app.post(options.path, receive);
+      app.get(options.path, (context) => refuseStranger(context) ?? answer('test'));
+      app.all(options.path, refuseMethod);
     },
-    close: () => queue.close(),
   };
-}
-
-function findDevice(cache: PostureCache, event: UemEvent): string | null {
-  const deviceId = event.udid === null ? null : canonicalDeviceId(event.udid);
-  return cache.findDevice({ uemId: event.uemId, serial: event.serial, deviceId });
-}
-
-// Null when there is more of it than allowed, whatever Content-Length says.
-async function readBody(request: Request, maxBytes: number): Promise<string | null> {
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) return null;
-  if (request.body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body) {
-    size += chunk.byteLength;
-    if (size > maxBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -57,10 +57,39 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.source.tenantCode': 'the API key, sent as `aw-tenant-code`',
   'posture.source.authority': "a PEM file to trust for the UEM instead of the system's authorities",
   'posture.source.file': 'the inventory, see below; it is watched',
-  'posture.webhook':
-    'lets the UEM tell about changes at `/webhooks/workspace-one/<source name>` of the admin server',
-  'posture.webhook.username': 'HTTP Basic user of the event notification',
+  'posture.webhook.username':
+    'HTTP Basic user of the event notifications at `/webhooks/workspace-one/<source name>` of the admin server',
   'posture.webhook.password': 'its password',
+  'posture.webhook.token': 'or a bearer token, for UEMs that can send one',
+  'posture.signals':
+    'who may push security events (CAEP): see [posture.md](posture.md#security-events-caep)',
+  'posture.signals[].name':
+    'names the sender in logs, in metrics and in the path `/webhooks/signals/<name>` of the admin server',
+  'posture.signals[].issuer': 'the `iss` of its tokens',
+  'posture.signals[].audience': 'the `aud` it has for this gateway; a token must name one of them',
+  'posture.signals[].keys.url':
+    'its `jwks_uri`; fetched, kept and asked again when a token names a key that is not there',
+  'posture.signals[].keys.file': 'or a file with its keys, a JWK set; it is watched',
+  'posture.signals[].authority':
+    "a PEM file to trust for `keys.url` instead of the system's authorities",
+  'posture.signals[].algorithms': 'the signatures that are taken',
+  'posture.signals[].token':
+    'what it must send as `Authorization: Bearer …`, beside the signature of every token',
+  'posture.signals[].maxAge': 'how long after it was issued a token is taken',
+  'posture.signals[].subjects':
+    'how its subject identifiers name devices and users: the first that leads to a device counts',
+  'posture.signals[].subjects[].format': 'of the identifier, as RFC 9493 calls it',
+  'posture.signals[].subjects[].issuer':
+    'of `iss_sub`: the `iss` it must have; left out, the issuer of the tokens',
+  'posture.signals[].subjects[].prefix': 'what stands before the name, for example `urn:udid:`',
+  'posture.signals[].subjects[].names':
+    'what the text is: the device id of the certificates, a serial number, the number of the device in its UEM, or a user',
+  'posture.signals[].subjects[].source':
+    'of `number`: the name of the source that counts so; left out, the first one',
+  'posture.signals[].whenSilent':
+    'what follows when a device is said to be non-compliant and its source does not answer: `refuse` ends the grace of its last report, `grace` leaves it',
+  'posture.maxEvents':
+    'how many event notifications and security events a second are taken, together; ten times as many at once',
   'posture.maxReportAge':
     'an older report is asked for again, and refused if the source answers with an old one',
   'posture.recheck': 'how often devices with open tunnels are judged again',

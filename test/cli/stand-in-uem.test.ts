@@ -13,8 +13,10 @@ import {
   type StandInUemOptions,
 } from '../../cli/quickstart/stand-in-uem.ts';
 import { createPostureCache } from '../../gateway/posture/cache.ts';
+import { createDeviceChanges } from '../../gateway/posture/device-changes.ts';
 import { createUemWebhook } from '../../gateway/posture/webhook.ts';
 import { createWorkspaceOneSource } from '../../gateway/posture/workspace-one.ts';
+import { parseWorkspaceOneEvent } from '../../gateway/posture/workspace-one-event.ts';
 import { createAdmin } from '../../runtime/admin.ts';
 import { createLog } from '../../runtime/log.ts';
 import { createMetrics } from '../../runtime/metrics.ts';
@@ -188,7 +190,19 @@ async function startGateway(t: TestContext, uem: StandInUem) {
     now: Date.now,
   });
   const credentials = { kind: 'basic', ...BASIC } as const;
-  const webhook = createUemWebhook({ credentials, cache, log, metrics: null, now: Date.now });
+  const changes = createDeviceChanges({ cache, log });
+  const webhook = createUemWebhook({
+    path: '/workspace-one/quickstart',
+    source: 'quickstart',
+    credentials,
+    parse: parseWorkspaceOneEvent,
+    cache,
+    changes,
+    log,
+    count: () => undefined,
+    mayCome: () => true,
+    now: Date.now,
+  });
   const admin = await createAdmin({
     listen: { host: '127.0.0.1', port: 0 },
     tokens: [],
@@ -199,7 +213,7 @@ async function startGateway(t: TestContext, uem: StandInUem) {
     webhooks: (app) => webhook.mount(app),
   });
   t.after(async () => {
-    webhook.close();
+    changes.close();
     cache.close();
     await source.close();
     await admin.close();

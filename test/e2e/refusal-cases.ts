@@ -6,6 +6,7 @@ import { type CertificateRequest, createAuthority } from '../../runtime/authorit
 import type { Answer, DeviceKeys } from '../support/client.ts';
 import { clock, connectOver, type RunningGateway } from '../support/gateway.ts';
 import type { DeviceWords, GatewayWords } from '../support/gateway-folder.ts';
+import { claimsOf, makeKey, push, sessionRevoked, sign, signalWords } from '../support/signals.ts';
 import {
   type HeldProxy,
   type NameServer,
@@ -122,6 +123,18 @@ const editedWhileDialling =
     heldProxy.letThrough();
     return await asked;
   };
+
+const senderKey = await makeKey('k1');
+
+/** A security event ends the sessions of the device while the gateway is still connecting. */
+const endedWhileDialling = async (gateway: RunningGateway, { heldProxy }: Lab): Promise<Answer> => {
+  const asked = connect(gateway, 'www.partner.test:443');
+  await heldProxy.arrived();
+  const event = await sign(senderKey, claimsOf(Date.now(), { events: sessionRevoked }));
+  assert.equal(await push(gateway.adminPort, event), 202);
+  heldProxy.letThrough();
+  return await asked;
+};
 
 /** With one connection of `first` open, another device or the same one asks. */
 const besides =
@@ -394,6 +407,14 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
       await using silent = await startSilent();
       return await get(gateway, `http://${to(silent.port)}/`);
     },
+  },
+  'gateway.session_revoked': {
+    words(lab) {
+      const proxied = throughProxy(lab);
+      const { settings, files } = signalWords(senderKey);
+      return { ...proxied, files, settings: { ...proxied.settings, ...settings } };
+    },
+    ask: endedWhileDialling,
   },
   'gateway.internal': {
     because: 'a fault of the gateway itself; no request is known to cause one',

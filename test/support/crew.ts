@@ -17,6 +17,7 @@ import { type RunningCommand, startZonegate } from './program.ts';
 export interface Crew extends RunningCommand {
   readonly made: GatewayFolder;
   readonly good: Device;
+  readonly adminPort: number;
   open(device?: Device, session?: Buffer): Promise<TlsWire>;
   connect(device?: Device): Promise<Connected>;
   /** A tunnel of the device on each of the two workers, by the worker's number. */
@@ -79,6 +80,7 @@ export async function serveWithWorkers({ target, settings, words }: CrewWords): 
     ...serving,
     made,
     good,
+    adminPort: ports.admin,
     open,
     connect,
     workerOf,

@@ -32,6 +32,8 @@ export interface GatewayWords {
   readonly rules?: readonly object[];
   readonly ruleFile?: object;
   readonly posture?: 'inventory' | 'uem';
+  /** Further files that the settings name. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface Device extends DeviceKeys {
@@ -91,6 +93,7 @@ export async function makeGatewayFolder(words: GatewayWords): Promise<GatewayFol
     'devices.yaml': inventoryYaml(names),
     'dtr.yaml': rulesYaml(words),
     'zonegate.yaml': settingsYaml(words, uem.url),
+    ...words.files,
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
   return {

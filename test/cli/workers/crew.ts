@@ -67,6 +67,7 @@ export function createFork(follow: Follow): Fork {
         tunnels: () => [row(id)],
         drain: () => null,
         protect: () => null,
+        endSessions: () => [],
         postureChanged(deviceId) {
           changed.push(deviceId);
           return null;

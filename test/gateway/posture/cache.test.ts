@@ -219,8 +219,11 @@ test('memory is bounded, and what is forgotten can no longer be found', async (t
   );
   for (const device of ['dev-1', 'dev-2', 'dev-3']) await cache.facts(device);
   assert.equal(cache.peek('dev-1'), undefined);
-  assert.equal(cache.findDevice({ uemId: 'n-dev-1', serial: 's-dev-1', deviceId: 'dev-1' }), null);
-  assert.equal(cache.findDevice({ uemId: 'n-dev-3' }), 'dev-3');
+  assert.equal(
+    cache.findDevice({ source: 'uem', uemId: 'n-dev-1', serial: 's-dev-1', deviceId: 'dev-1' }),
+    null,
+  );
+  assert.equal(cache.findDevice({ source: 'uem', uemId: 'n-dev-3' }), 'dev-3');
 });
 
 test('a refresh asks although the report is fresh', async (t) => {
@@ -308,11 +311,23 @@ test('an event finds its device by number first, then serial, then UDID', async 
   );
   await cache.facts(UDID);
   await cache.facts('other');
-  assert.equal(cache.findDevice({ uemId: '616', serial: 'S-other', deviceId: 'other' }), UDID);
-  assert.equal(cache.findDevice({ uemId: '99', serial: 's-OTHER', deviceId: UDID }), 'other');
+  assert.equal(
+    cache.findDevice({ source: 'uem', uemId: '616', serial: 'S-other', deviceId: 'other' }),
+    UDID,
+  );
+  assert.equal(
+    cache.findDevice({ source: 'uem', uemId: '99', serial: 's-OTHER', deviceId: UDID }),
+    'other',
+  );
   assert.equal(cache.findDevice({ uemId: null, serial: null, deviceId: UDID }), UDID);
-  assert.equal(cache.findDevice({ uemId: '99', serial: 'none', deviceId: 'never-seen' }), null);
-  assert.equal(cache.findDevice({ uemId: '__proto__', serial: 'constructor' }), null);
+  assert.equal(
+    cache.findDevice({ source: 'uem', uemId: '99', serial: 'none', deviceId: 'never-seen' }),
+    null,
+  );
+  assert.equal(
+    cache.findDevice({ source: 'uem', uemId: '__proto__', serial: 'constructor' }),
+    null,
+  );
 });
 
 test('a device the UEM has forgotten is still found by the number it had', async (t) => {
@@ -321,7 +336,7 @@ test('a device the UEM has forgotten is still found by the number it had', async
   await cache.facts(UDID);
   answer = null;
   await cache.refresh(UDID);
-  assert.equal(cache.findDevice({ uemId: '616' }), UDID);
+  assert.equal(cache.findDevice({ source: 'uem', uemId: '616' }), UDID);
 });
 
 test('closing ends what is in flight and asks nothing more', async (t) => {
@@ -351,7 +366,7 @@ test('what the store has is there after a start, asked again before it is believ
     },
   });
   await cache.restore();
-  assert.equal(cache.findDevice({ uemId: '616' }), UDID);
+  assert.equal(cache.findDevice({ source: 'uem', uemId: '616' }), UDID);
   assert.deepEqual(await cache.facts(UDID), { report: healthyReport(), known: false });
   assert.equal(source.asked.length, 1);
   assert.deepEqual([remembered, forgotten], [[], []]);

@@ -6,8 +6,14 @@ import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
 import type { PostureReport } from '../../../gateway/decision/posture.ts';
 import { createPostureCache } from '../../../gateway/posture/cache.ts';
+import { createDeviceChanges } from '../../../gateway/posture/device-changes.ts';
 import { SourceError } from '../../../gateway/posture/source.ts';
-import { createUemWebhook, type UemWebhookOptions } from '../../../gateway/posture/webhook.ts';
+import {
+  createUemWebhook,
+  OUTCOMES,
+  type UemWebhookOptions,
+} from '../../../gateway/posture/webhook.ts';
+import { parseWorkspaceOneEvent } from '../../../gateway/posture/workspace-one-event.ts';
 import { createAdmin } from '../../../runtime/admin.ts';
 import { createLog } from '../../../runtime/log.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
@@ -42,9 +48,15 @@ interface Sent {
   readonly body?: string | Buffer | Readable;
 }
 
+interface Queue {
+  readonly maxInFlight?: number;
+  readonly maxPending?: number;
+  readonly retryMs?: number;
+}
+
 async function setUp(
   t: TestContext,
-  options: Partial<UemWebhookOptions> = {},
+  options: Partial<UemWebhookOptions> & Queue = {},
   answers: (deviceId: string) => PostureReport | Error | undefined = () => healthyReport(),
 ) {
   const now = createClock();
@@ -65,7 +77,21 @@ async function setUp(
     secrets: [],
     stream: { write: (line) => lines.push(line) },
   });
-  const webhook = createUemWebhook({ credentials: BASIC, cache, log, metrics, now, ...options });
+  const changes = createDeviceChanges({ ...options, cache, log });
+  const count = metrics.counterBy('zonegate_uem_events_total', 'Events.', 'outcome', OUTCOMES);
+  const webhook = createUemWebhook({
+    path: '/workspace-one/uem',
+    source: 'uem',
+    credentials: BASIC,
+    parse: parseWorkspaceOneEvent,
+    cache,
+    changes,
+    log,
+    count: (outcome) => count[outcome].inc(),
+    mayCome: () => true,
+    now,
+    ...options,
+  });
   const admin = await createAdmin({
     listen: { host: '127.0.0.1', port: 0 },
     tokens: [],
@@ -77,7 +103,7 @@ async function setUp(
   });
   const agent = new Agent();
   t.after(async () => {
-    webhook.close();
+    changes.close();
     cache.close();
     await agent.destroy();
     await admin.close();
@@ -362,6 +388,33 @@ test('when too many devices wait, the sender is told, and may send the same even
   assert.deepEqual([status, headers['retry-after']], [503, '30']);
   assert.equal((await send(5)).status, 503);
   assert.equal(source.asked.length, asked);
+});
+
+test('more events than may come in a second are told to wait, and nobody is asked (P13)', async (t) => {
+  let left = 2;
+  const mayCome = () => {
+    left -= 1;
+    return left >= 0;
+  };
+  const { sendEvent, asked } = await setUp(t, { mayCome });
+  const statuses: unknown[] = [];
+  for (let at = 0; at < 3; at += 1) {
+    const { status, headers } = await sendEvent({ EventTime: `${at}` });
+    statuses.push([status, headers['retry-after']]);
+  }
+  assert.deepEqual(statuses, [
+    [200, undefined],
+    [200, undefined],
+    [429, '5'],
+  ]);
+  assert.equal(asked(), 2);
+});
+
+test('numbers are those of its own source: another one with the same number is another device', async (t) => {
+  const { sendEvent, asked } = await setUp(t, { source: 'elsewhere' });
+  const { text } = await sendEvent({ SerialNumber: '' });
+  assert.deepEqual(JSON.parse(text), { result: 'unknown_device' });
+  assert.equal(asked(), 0);
 });
 
 test('what became of events is counted, and no secret is in the log (A05)', async (t) => {
