@@ -1,0 +1,41 @@
+// Brings a schema up to date, one numbered step after the other, whole or not at all.
+
+import { type Kysely, sql, type Transaction } from 'kysely';
+import { StateError } from './state-error.ts';
+
+export type EngineName = 'sqlite' | 'postgres';
+
+/** One step of the schema; it works on both engines. */
+export type Migration = (transaction: Transaction<unknown>, engine: EngineName) => Promise<void>;
+
+interface Versions {
+  readonly zonegate_schema: { version: number };
+}
+
+/** All steps that are missing, in one transaction. A schema of a newer program is left alone: what this one would
+ *  write into it, the other might misread. */
+export async function migrate(
+  db: Kysely<unknown>,
+  migrations: readonly Migration[],
+  { name, schemaLock: lock }: { readonly name: EngineName; readonly schemaLock: string },
+): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    if (lock !== '') await sql.raw(lock).execute(transaction);
+    const versions = transaction as unknown as Transaction<Versions>;
+    await versions.schema
+      .createTable('zonegate_schema')
+      .ifNotExists()
+      .addColumn('version', 'integer', (column) => column.notNull())
+      .execute();
+    const row = await versions.selectFrom('zonegate_schema').select('version').executeTakeFirst();
+    const version = row?.version ?? 0;
+    if (version === migrations.length) return;
+    if (version > migrations.length) {
+      const message = `its schema has version ${version}, and this program knows ${migrations.length}`;
+      throw new StateError('newer', message, 'start the newer program, or restore a backup');
+    }
+    for (const migration of migrations.slice(version)) await migration(transaction, name);
+    await versions.deleteFrom('zonegate_schema').execute();
+    await versions.insertInto('zonegate_schema').values({ version: migrations.length }).execute();
+  });
+}
