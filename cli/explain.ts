@@ -96,7 +96,12 @@ async function explainAssumed(
   const { policy } = snapshot;
   const posture = await postureOf(options, loaded, now);
   const identity = identityOf(options);
-  const question = { identity, posture, target, addresses: assumedAddresses(options) };
+  const question = {
+    identity,
+    posture: { ...posture, block: null },
+    target,
+    addresses: assumedAddresses(options),
+  };
   const outcome = await judgeAssumed(question, snapshot, now);
   const { platform = null, groups = [], tags = [] } = posture.report ?? {};
   const health =

@@ -22,6 +22,8 @@ import { type ConfigFile, readConfigFile } from '../runtime/config-file.ts';
 import type { Issue, Parsed, PlacedIssue } from '../runtime/issue.ts';
 import { keyPairTrouble } from '../runtime/key-pair.ts';
 import { listenAddress, optional, parseWith, secretText, section } from '../runtime/schema.ts';
+import { stateIn, stateSchema, stateSecrets } from '../runtime/state/address.ts';
+import type { StateAddress } from '../runtime/state/state.ts';
 
 /** The keys that are neither the gateway's nor the sign-in service's own. */
 export const commonShape = {
@@ -31,6 +33,7 @@ export const commonShape = {
     hosts: z.array(z.string().min(1)).default([]),
   }).prefault({}),
   workers: z.union([z.literal('auto'), z.int().min(1).max(256)]).default(1),
+  state: stateSchema().prefault('zonegate.db'),
   log: section({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   zones: z.string().min(1).default('zones.yaml'),
   signOn: z.string().min(1).default('sign-on.yaml'),
@@ -49,6 +52,7 @@ export interface Everything {
   readonly folder: string;
   readonly common: Common;
   readonly gateway: Loaded | null;
+  readonly state: StateAddress;
   readonly idp: { readonly config: IdpConfig; readonly policy: IdpPolicy } | null;
   /** Values that must never reach a log. */
   readonly secrets: readonly string[];
@@ -105,6 +109,7 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
       folder,
       common,
       gateway,
+      state: stateIn(folder, common.state),
       secrets,
       secretFiles: main.config.inputs.slice(1),
       inputs,
@@ -113,9 +118,9 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
   };
 }
 
-/** Tokens written into the file itself are as secret as those in files of their own. */
+/** Tokens, and a password of the state's server, written into the file itself are as secret as those in files of their own. */
 export function secretsOf(all: Everything): readonly string[] {
-  return [...all.secrets, ...all.common.admin.tokens];
+  return [...all.secrets, ...all.common.admin.tokens, ...stateSecrets(all.state)];
 }
 
 /** The main file is broken; the others are read all the same, so that every issue is told at once. */

@@ -2,6 +2,7 @@
 // The `zonegate` command: its subcommands, and what happens when one fails.
 
 import { Command, CommanderError } from 'commander';
+import { StateError } from '../runtime/state/state-error.ts';
 import { version } from '../runtime/version.ts';
 import { addCheck } from './check.ts';
 import { addDemo } from './demo.ts';
@@ -46,6 +47,10 @@ function report(error: unknown): number {
   if (error instanceof UsageError) {
     say(`zonegate: ${error.message}`);
     return 2;
+  }
+  if (error instanceof StateError) {
+    say(`zonegate: ${error.message}; ${error.fix}`);
+    return 1;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   say(program.opts()['verbose'] === true ? text : `zonegate: ${text.split('\n')[0]}`);

@@ -62,6 +62,7 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
       file,
       workers,
       loaded: all.gateway,
+      state: all.state,
       log,
       metrics,
       readiness,
@@ -144,6 +145,7 @@ function readOnce(before: Everything, after: Everything): readonly string[] {
     admin: common.admin,
     workers: common.workers,
     log: common.log,
+    state: common.state,
     idp: common.idp,
     gateway: gateway !== null,
   });

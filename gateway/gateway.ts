@@ -6,9 +6,10 @@ import type { GaugeRow, Metrics } from '../runtime/metrics.ts';
 import type { ListenAddress } from '../runtime/schema.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
+import type { DeviceFacts } from './decision/block.ts';
 import type { Policy } from './decision/policy.ts';
-import type { PostureFacts } from './decision/posture.ts';
 import { rejudge, type Standing } from './decision/rejudge.ts';
+import type { DeviceHealth } from './device-health.ts';
 import type { ForwardParts } from './edge/carry.ts';
 import { createDeviceConnections } from './edge/device-connections.ts';
 import type { EgressState } from './edge/egress-health.ts';
@@ -22,7 +23,6 @@ import { reach } from './edge/reach.ts';
 import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
 import { endSessions } from './end-sessions.ts';
-import type { PostureCache } from './posture/cache.ts';
 import type { Whose } from './posture/signals/receiver.ts';
 import { createRuleClock } from './rule-clock.ts';
 import { snapshotOf } from './snapshot.ts';
@@ -30,7 +30,7 @@ import { createWayOut } from './way-out.ts';
 
 export interface GatewayOptions {
   readonly loaded: Loaded;
-  readonly posture: PostureCache;
+  readonly posture: DeviceHealth;
   readonly log: Log;
   readonly metrics: Metrics;
   /** Told at every change of how the egress addresses do. */
@@ -48,7 +48,7 @@ export interface Gateway {
   /** Of the listener for PAC files, if there is one. */
   readonly pacPort: number | null;
   readonly tunnels: Tunnels;
-  readonly posture: PostureCache;
+  readonly posture: DeviceHealth;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */
   protect(port: number): void;
   /** Cuts what is open now, whatever may be opened anew. Returns the devices that had something open. */
@@ -250,7 +250,7 @@ async function listenAll(
 }
 
 interface Rejudging {
-  readonly posture: PostureCache;
+  readonly posture: DeviceHealth;
   readonly tunnels: Tunnels;
   readonly policy: () => Policy;
   readonly now: () => number;
@@ -285,7 +285,7 @@ async function rejudgeAll(wiring: Rejudging): Promise<void> {
   );
 }
 
-function judgeWith({ policy, now }: Rejudging, facts: PostureFacts) {
+function judgeWith({ policy, now }: Rejudging, facts: DeviceFacts) {
   return (standing: Standing) => rejudge(standing, facts, policy(), now());
 }
 

@@ -3,13 +3,14 @@
 import type { Metrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
-import { createPostureCache, type PostureCache } from './posture/cache.ts';
+import { createPostureCache, type PostureCache, type PostureStore } from './posture/cache.ts';
 import type { PostureSource } from './posture/source.ts';
 import { createSource } from './posture-source.ts';
 
 export interface PostureServiceOptions {
   readonly loaded: Loaded;
   readonly metrics: Metrics;
+  readonly store: PostureStore;
 }
 
 export interface PostureService {
@@ -20,9 +21,9 @@ export interface PostureService {
 }
 
 export function createPostureService(options: PostureServiceOptions): PostureService {
-  const { loaded, metrics } = options;
+  const { loaded, metrics, store } = options;
   const source = createSource(loaded, Date.now);
-  const cache = cacheOver(source, loaded.config.posture);
+  const cache = cacheOver(source, loaded.config.posture, store);
   metrics.gauge('zonegate_posture_source_up', 'Whether the posture source answers.', () =>
     cache.health().ok ? 1 : 0,
   );
@@ -45,7 +46,11 @@ export function createPostureService(options: PostureServiceOptions): PostureSer
   };
 }
 
-export function cacheOver(source: PostureSource, posture: GatewayConfig['posture']): PostureCache {
+export function cacheOver(
+  source: PostureSource,
+  posture: GatewayConfig['posture'],
+  store?: PostureStore,
+): PostureCache {
   const keptMs = posture.maxReportAge;
   return createPostureCache({
     source,
@@ -56,5 +61,6 @@ export function cacheOver(source: PostureSource, posture: GatewayConfig['posture
     deadlineMs: posture.timeout,
     recheckMs: posture.recheck,
     now: Date.now,
+    ...(store && { store }),
   });
 }

@@ -1,5 +1,6 @@
 // What the primary and its workers ask of each other; all of it plain data.
 
+import type { BlockChange } from '../../gateway/block-list.ts';
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
 import type { EgressState } from '../../gateway/edge/egress-health.ts';
@@ -45,6 +46,8 @@ export type WorkerCalls = {
   readonly postureChanged: readonly [string, null];
   /** Answered with the devices that had something open. */
   readonly endSessions: readonly [Whose, readonly string[]];
+  /** All there are, before the first order; then what changes. */
+  readonly blocksChanged: readonly [BlockChange, null];
   /** What the other workers have of limits that hold for all together. */
   readonly usedElsewhere: readonly [Usage, null];
   readonly close: readonly [null, null];

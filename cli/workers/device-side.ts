@@ -3,16 +3,21 @@
 import { availableParallelism } from 'node:os';
 import type { Hono } from 'hono';
 import type { Loaded } from '../../gateway/config/load.ts';
+import { createDeviceHealth } from '../../gateway/device-health.ts';
+import { mountDevicesApi } from '../../gateway/devices-api.ts';
 import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
 import { createEgressBoard } from '../../gateway/egress-board.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
 import { createInForce } from '../../gateway/in-force.ts';
 import type { EndSessions } from '../../gateway/posture/signals/receiver.ts';
-import { createPostureDoors, type PostureDoors } from '../../gateway/posture-doors.ts';
+import { createPostureDoors } from '../../gateway/posture-doors.ts';
 import { createPostureService, type PostureService } from '../../gateway/posture-service.ts';
+import { type DeviceState, openDeviceState } from '../../gateway/state/device-state.ts';
+import { createPeer } from '../../gateway/state/peer.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
+import type { StateAddress } from '../../runtime/state/state.ts';
 import { forkWorker } from './fork.ts';
 import { createWorkers, type WorkerCounters } from './workers.ts';
 
@@ -21,6 +26,7 @@ export interface DeviceSideOptions {
   readonly file: string;
   readonly workers: number | 'auto';
   readonly loaded: Loaded;
+  readonly state: StateAddress;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -54,8 +60,11 @@ export interface DeviceSide extends Carrier {
 }
 
 export async function openDeviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
-  const { loaded, log, metrics } = options;
-  const posture = createPostureService({ loaded, metrics });
+  const { loaded, log } = options;
+  const state = await openDeviceState({ ...options, address: options.state });
+  const posture = await openPosture(options, state);
+  const blocks = state.blocks.list;
+  const health = createDeviceHealth(posture.cache, blocks);
   const inForce = createInForce(options);
   const egress = () => inForce.loaded().policy.egress;
   const board = createEgressBoard({ egress, log, readiness: options.readiness });
@@ -67,8 +76,8 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
         : await createGateway({
             loaded,
             log,
-            metrics,
-            posture: posture.cache,
+            metrics: options.metrics,
+            posture: health,
             onEgress: (states) => board.report('here', states),
           });
     const carrier =
@@ -77,10 +86,11 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
             ...options,
             count,
             posture: posture.cache,
+            blocks,
             board,
             fork: forkWorker,
           })
-        : inThisProcess(gateway, metrics);
+        : inThisProcess(gateway, options.metrics);
     const { cache } = posture;
     const doors = createPostureDoors({ ...options, cache, endSessions: carrier.endSessions });
     return {
@@ -91,6 +101,8 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
         const policy = () => inForce.loaded().policy;
         const faultOf = (address: string) => board.faultOf(address);
         mountApi(app, { policy, faultOf, tunnels: () => carrier.tunnels() });
+        const { blocks, posture: rows } = state;
+        mountDevicesApi(app, { health, blocks, rows, policy, log, now: Date.now });
       },
       async reload(next) {
         // First: tunnels are judged anew with what it says.
@@ -102,10 +114,16 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
         return needed;
       },
       refusedReload: (summary) => inForce.refused(summary),
-      close: () => closeAll(carrier, doors, posture),
+      async close() {
+        await carrier.close();
+        await doors.close();
+        await posture.close();
+        await state.close();
+      },
     };
   } catch (error) {
     await posture.close();
+    await state.close();
     throw error;
   }
 }
@@ -127,12 +145,21 @@ function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
   };
 }
 
-async function closeAll(
-  carrier: Carrier,
-  doors: PostureDoors,
-  posture: PostureService,
-): Promise<void> {
-  await carrier.close();
-  await doors.close();
-  await posture.close();
+/** Knows what was known before the last stop, and hears what other gateways learn. */
+async function openPosture(
+  { loaded, log, metrics }: DeviceSideOptions,
+  state: DeviceState,
+): Promise<PostureService> {
+  const posture = createPostureService({ loaded, metrics, store: state.posture });
+  const { cache } = posture;
+  const believes = loaded.config.posture.source.kind !== 'inventory';
+  state.follow(createPeer({ rows: state.posture, cache, believes, log }));
+  try {
+    await cache.restore();
+    return posture;
+  } catch (error) {
+    await posture.close();
+    await state.close();
+    throw error;
+  }
 }

@@ -1,7 +1,9 @@
 // One worker: the gateway's data plane in a process of its own, over the configuration and posture of the primary.
 
 import cluster from 'node:cluster';
+import { type BlockList, createBlockList } from '../../gateway/block-list.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
+import { createDeviceHealth } from '../../gateway/device-health.ts';
 import { toRow } from '../../gateway/edge/api.ts';
 import type { Elsewhere } from '../../gateway/edge/elsewhere.ts';
 import { createGateway, type Gateway } from '../../gateway/gateway.ts';
@@ -36,6 +38,7 @@ const primaryTurns = 15;
 
 export function runWorker(channel: Channel): void {
   const metrics = createMetrics();
+  const blocks = createBlockList();
   const stop = new AbortController();
   let running: Running | null = null;
   let last: Promise<unknown> = Promise.resolve();
@@ -64,7 +67,7 @@ export function runWorker(channel: Channel): void {
     if (running === null) {
       const log = workerLog(read.all.common.log.level, secretsOf(read.all));
       countLostLines(log, metrics);
-      running = await start(share, { talk, log, metrics, elsewhere });
+      running = await start(share, { talk, log, metrics, elsewhere, blocks });
       for (const port of order.ports) running.gateway.protect(port);
     }
     hideSecrets(running.log, secretsOf(read.all));
@@ -114,6 +117,10 @@ export function runWorker(channel: Channel): void {
         running?.posture.changed(deviceId);
         return null;
       },
+      blocksChanged(change) {
+        blocks.apply(change);
+        return null;
+      },
       async close() {
         stop.abort();
         await drained;
@@ -134,9 +141,10 @@ async function start(
     readonly log: Log;
     readonly metrics: Metrics;
     readonly elsewhere: Elsewhere;
+    readonly blocks: BlockList;
   },
 ): Promise<Running> {
-  const { talk, log, metrics, elsewhere } = parts;
+  const { talk, log, metrics, elsewhere, blocks } = parts;
   // The primary's own time runs first, so that its answer to a silent UEM still arrives.
   const deadlineMs = loaded.config.posture.timeout + 1000;
   const posture = createWorkerPosture({
@@ -147,7 +155,7 @@ async function start(
   });
   const gateway = await createGateway({
     loaded,
-    posture: posture.cache,
+    posture: createDeviceHealth(posture.cache, blocks),
     log,
     metrics,
     elsewhere,

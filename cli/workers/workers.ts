@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import type { BlockList } from '../../gateway/block-list.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
 import type { EgressBoard } from '../../gateway/egress-board.ts';
@@ -28,6 +29,7 @@ export interface WorkersOptions {
   readonly loaded: Loaded;
   /** The one that asks the source; those of the workers ask it. */
   readonly posture: PostureCache;
+  readonly blocks: BlockList;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -49,7 +51,7 @@ const closeMs = 3000;
 const defaultHangMs = 10_000;
 
 export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
-  const { count, posture, log, metrics } = options;
+  const { count, posture, blocks, log, metrics } = options;
   const ports: number[] = [];
   let { tls } = options.loaded;
   let ticketKeys = newTicketKeys();
@@ -87,11 +89,16 @@ export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
       return [];
     }
   };
-  const stopListening = posture.onChange((deviceId) => {
-    for (const { talk } of crew.slots) talk.tell('postureChanged', deviceId);
-  });
+  const stops = [
+    posture.onChange((deviceId) => {
+      for (const { talk } of crew.slots) talk.tell('postureChanged', deviceId);
+    }),
+    blocks.onChange((change) => {
+      for (const { talk } of crew.slots) talk.tell('blocksChanged', change);
+    }),
+  ];
   const close = async () => {
-    stopListening();
+    for (const stop of stops) stop();
     await crew.close();
   };
 
@@ -184,7 +191,11 @@ function createCrew(options: WorkersOptions, { order, onGone }: Wishes): Crew {
       facts: (deviceId) => posture.facts(deviceId),
       onState,
       onEgress: (states) => options.board.report(handle.id, states),
-      onHello: () => usage.join(slot),
+      onHello() {
+        // Before its first order: from its first connection on it knows who is blocked.
+        slot.talk.tell('blocksChanged', { blocks: options.blocks.all(), lifted: [] });
+        usage.join(slot);
+      },
       onUsed: (used) => usage.report(slot, used),
       hangMs,
       onHang() {

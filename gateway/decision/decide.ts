@@ -3,6 +3,7 @@
 import type { Address } from '../../dtr-rules/address.ts';
 import type { CompiledSet, Match } from '../../dtr-rules/compile.ts';
 import type { Circumstances, Rule, Target } from '../../dtr-rules/rule.ts';
+import { blockHolds, type DeviceFacts } from './block.ts';
 import {
   type Decision,
   type Pass,
@@ -14,17 +15,12 @@ import {
 import { chooseSources } from './egress.ts';
 import type { Identity } from './identity.ts';
 import type { EgressPolicy, EgressPool, Policy } from './policy.ts';
-import {
-  judgePosture,
-  type PostureFacts,
-  type PostureReason,
-  type PostureVerdict,
-} from './posture.ts';
+import { judgePosture, type PostureReason, type PostureVerdict } from './posture.ts';
 import { isMetadataName } from './special.ts';
 
 export interface Question {
   readonly identity: Identity;
-  readonly posture: PostureFacts;
+  readonly posture: DeviceFacts;
   readonly target: Target;
   /** Null as long as nobody has resolved the name. */
   readonly addresses: readonly Address[] | null;
@@ -51,6 +47,8 @@ export function assignRules(
   now: number,
 ): Assigned | Refusal {
   const passed: Pass[] = [{ stage: 'identity', by: identity.fingerprint }];
+  // Before everything its UEM says: no remediation set either, the device may be in the wrong hands.
+  if (blockHolds(posture.block, now)) return refuse('posture.blocked', posture.block.by, passed);
   const verdict = judgePosture(posture, policy.posture, now);
   const unhealthy = verdict.reason;
   const { source, id, platform, groups, tags } = posture.report ?? nobody;

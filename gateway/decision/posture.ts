@@ -13,12 +13,14 @@ import {
 export type Enrollment = 'enrolled' | 'registered' | 'pending' | 'unenrolled' | 'wiped';
 
 // `in_grace_period`: a requirement is not met, and its UEM gives the device time. `not_evaluated`: nobody has looked.
-export type Compliance =
-  | 'compliant'
-  | 'in_grace_period'
-  | 'non_compliant'
-  | 'not_evaluated'
-  | 'pending';
+export const compliances = [
+  'compliant',
+  'in_grace_period',
+  'non_compliant',
+  'not_evaluated',
+  'pending',
+] as const;
+export type Compliance = (typeof compliances)[number];
 
 export type Ownership = 'corporate' | 'personal' | 'shared';
 

@@ -131,6 +131,12 @@ export const reasons = {
     askAdmin,
   ),
 
+  'posture.blocked': row(
+    403,
+    denied,
+    'Your company has blocked this device.',
+    'If you have it in your hands and need it, ask your administrator.',
+  ),
   'posture.unknown_device': row(
     403,
     denied,

@@ -3,12 +3,12 @@
 import type { Address } from '../../dtr-rules/address.ts';
 import type { Target } from '../../dtr-rules/rule.ts';
 import { type HeardApp, withApp } from './app.ts';
+import type { DeviceFacts } from './block.ts';
 import { decide } from './decide.ts';
 import { sourcesOf } from './egress.ts';
 import { identify, type PeerFacts } from './identity.ts';
 import { pin } from './pin.ts';
 import type { Policy } from './policy.ts';
-import type { PostureFacts } from './posture.ts';
 import type { Reason } from './reasons.ts';
 
 /** What an open connection stands on. */
@@ -30,7 +30,7 @@ const nothing: ReadonlySet<string> = new Set();
 
 export function rejudge(
   standing: Standing,
-  posture: PostureFacts,
+  posture: DeviceFacts,
   policy: Policy,
   now: number,
 ): Reason | null {

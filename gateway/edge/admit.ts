@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Target } from '../../dtr-rules/rule.ts';
 import { type HeardApp, withApp } from '../decision/app.ts';
+import type { DeviceFacts } from '../decision/block.ts';
 import type { Pass, Refusal, Reported, Tunnel } from '../decision/decision.ts';
 import { claimedDevice, type Identity, identify } from '../decision/identity.ts';
 import type { Candidate } from '../decision/pin.ts';
@@ -10,7 +11,6 @@ import type { Policy } from '../decision/policy.ts';
 import type { Reason } from '../decision/reasons.ts';
 import { rejudge, type Standing } from '../decision/rejudge.ts';
 import { GatewayError } from '../errors.ts';
-import type { PostureCache } from '../posture/cache.ts';
 import { hearApp } from './app.ts';
 import type { DeviceConnection } from './connection.ts';
 import type { DeviceConnections } from './device-connections.ts';
@@ -61,7 +61,7 @@ export interface Refused {
 export interface AdmitParts extends JudgeParts {
   /** The snapshot in force; read once per request. */
   readonly policy: () => Policy;
-  readonly posture: PostureCache;
+  readonly posture: { facts(deviceId: string): Promise<DeviceFacts> };
   readonly tunnels: Tunnels;
   /** The application whose own listener this is. */
   readonly app: string | null;

@@ -5,7 +5,6 @@ import { withApp } from '../decision/app.ts';
 import { assignRules } from '../decision/decide.ts';
 import { type Identity, identify } from '../decision/identity.ts';
 import type { Policy } from '../decision/policy.ts';
-import type { PostureFacts } from '../decision/posture.ts';
 import type { Reason } from '../decision/reasons.ts';
 import type { AdmitParts } from './admit.ts';
 import { type Answer, type AnswerOptions, answerRefusal } from './answer.ts';
@@ -125,9 +124,10 @@ async function answerDevice({ request, policy, own, parts }: Asked): Promise<Out
   const identity = withApp(who.identity, heard, policy.identity.app);
   if (connection.isSurplus) return refused('limits.device_connections', identity);
   const posture = await parts.posture.facts(identity.deviceId);
-  const known = assignRules({ identity, posture }, policy, parts.now());
+  const now = parts.now();
+  const known = assignRules({ identity, posture }, policy, now);
   if (route.endpoint === 'whoami') {
-    const members = whoIs({ identity, posture, known, policy, unfit: parts.unfit() });
+    const members = whoIs({ identity, posture, known, policy, unfit: parts.unfit(), now });
     if (known.action === 'refuse') return { ...refused(known.reason, identity), members };
     const body = { ...members, gateway: parts.answer().name, help: parts.answer().help };
     return { answer: answerJson(body), reason: null, identity, members: null };
@@ -145,7 +145,7 @@ async function answerToken({ request, policy, own, parts }: Asked): Promise<Outc
   const deviceId = token === null || secret === null ? null : deviceOfToken(token, secret);
   if (deviceId === null || own === null) return refused('request.not_proxied');
   const identity = { ...nobody, deviceId };
-  const posture: PostureFacts = await parts.posture.facts(deviceId);
+  const posture = await parts.posture.facts(deviceId);
   const known = assignRules({ identity, posture }, policy, parts.now());
   if (known.action === 'refuse') return refused('request.not_proxied', identity);
   const answer = answerFile(own.files.pac(known.set, parts.now()), request.fields);

@@ -1,22 +1,23 @@
 // Owns what a device is told about itself: what a help desk asks for first, and no secret.
 
+import { blockHolds, type DeviceFacts } from '../decision/block.ts';
 import type { assignRules } from '../decision/decide.ts';
 import { chooseSources } from '../decision/egress.ts';
 import type { Identity } from '../decision/identity.ts';
 import type { Policy } from '../decision/policy.ts';
-import type { PostureFacts } from '../decision/posture.ts';
 import { type Reason, reasons } from '../decision/reasons.ts';
 
 export interface Known {
   readonly identity: Identity;
-  readonly posture: PostureFacts;
+  readonly posture: DeviceFacts;
   readonly known: ReturnType<typeof assignRules>;
   readonly policy: Policy;
   readonly unfit: ReadonlySet<string>;
+  readonly now: number;
 }
 
-export function whoIs({ identity, posture, known, policy, unfit }: Known) {
-  const { report } = posture;
+export function whoIs({ identity, posture, known, policy, unfit, now }: Known) {
+  const { report, block } = posture;
   const { v4, v6 } = chooseSources(identity.deviceId, policy.egress.defaultPool, unfit);
   const isServed = known.action === 'assigned';
   return {
@@ -30,6 +31,9 @@ export function whoIs({ identity, posture, known, policy, unfit }: Known) {
       fetched_at: timeOf(report?.fetchedAt),
       last_seen: timeOf(report?.lastSeen),
     },
+    blocked: blockHolds(block, now)
+      ? { since: timeOf(block.since), until: timeOf(block.until) }
+      : null,
     rule_set: isServed ? known.set.set.name : null,
     // The device's own, from the default pool; a rule may name another pool.
     egress_addresses: isServed

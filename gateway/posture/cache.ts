@@ -42,6 +42,8 @@ export interface PostureCache {
   restore(): Promise<void>;
   // Somebody credible contradicts the last report while the source is silent: it earns no grace any more.
   distrust(deviceId: string): void;
+  // What another gateway has learnt: taken over when it is newer than what is here, else asked about if it differs.
+  take(report: PostureReport): void;
   // The source has new answers: what it said until now is not believed without asking again.
   outdate(): void;
   // Re-checks every `recheckMs` until `close`.
@@ -185,6 +187,25 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     }
   }
 
+  function take(told: PostureReport): void {
+    const { deviceId } = told;
+    const before = entries.peek(deviceId);
+    const last = before?.facts.report ?? null;
+    const since = now();
+    // A clock that runs ahead there must not make it last longer here.
+    const report = { ...told, fetchedAt: Math.min(told.fetchedAt, since) };
+    const freshUntil = report.fetchedAt + options.maxAgeMs;
+    const facts = { report, known: since < freshUntil };
+    if (last !== null && last.fetchedAt >= report.fetchedAt) {
+      if (!sameFacts({ report: last, known: true }, { report, known: true }))
+        void refresh(deviceId);
+      return;
+    }
+    entries.set(deviceId, { facts, since, freshUntil, edition, named: report });
+    index.add(report);
+    if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
+  }
+
   function start(liveDevices: () => Iterable<string>): void {
     const round = async () => {
       await recheck(liveDevices());
@@ -204,6 +225,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
       if (entries.peek(deviceId)?.facts.known !== false) return;
       store(deviceId, { report: null, known: false }, { freshForMs: 0, asked: edition });
     },
+    take,
     outdate() {
       edition += 1;
     },

@@ -15,7 +15,7 @@ import {
 
 const count = 10_000;
 const addresses = [addressOf('93.184.215.14'), addressOf('2606:2800:21f:cb07:6820:80da:af6b:8b2c')];
-const posture = { report: healthyReport, known: true };
+const posture = { report: healthyReport, known: true, block: null };
 
 const apps = Array.from({ length: 100 }, (_, i) => `app${i}`);
 const applications = Object.fromEntries(apps.map((name) => [name, { bundleId: `com.${name}` }]));

@@ -42,6 +42,7 @@ export const sharedWords = (lab: Lab): GatewayWords => ({
     unenrolled: { inventory: { enrolled: false } },
     jailbroken: { inventory: { compromised: true } },
     failing: { inventory: { compliant: false } },
+    lost: {},
   },
   settings: {
     dns: {
@@ -257,6 +258,14 @@ export const refusalCases: Readonly<Record<Reason, RefusalCase | Unanswered>> = 
     async ask(gateway, lab) {
       gateway.uem.setFault('down');
       return await as('good')(gateway, lab);
+    },
+  },
+  'posture.blocked': {
+    async ask(gateway, lab) {
+      const path = `/api/v1/devices/${gateway.device('lost').udid}/block`;
+      const { status } = await gateway.api('POST', path, { reason: 'left in a taxi' });
+      assert.equal(status, 200);
+      return await as('lost')(gateway, lab);
     },
   },
   'posture.not_enrolled': { ask: as('unenrolled') },

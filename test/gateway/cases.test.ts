@@ -6,12 +6,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Address } from '../../dtr-rules/address.ts';
 import type { Target } from '../../dtr-rules/rule.ts';
+import type { DeviceBlock, DeviceFacts } from '../../gateway/decision/block.ts';
 import { decide } from '../../gateway/decision/decide.ts';
 import type { Refusal, Tunnel } from '../../gateway/decision/decision.ts';
 import { identify } from '../../gateway/decision/identity.ts';
 import { type Candidate, pin } from '../../gateway/decision/pin.ts';
 import type { Policy } from '../../gateway/decision/policy.ts';
-import type { PostureFacts, PostureReport } from '../../gateway/decision/posture.ts';
+import type { PostureReport } from '../../gateway/decision/posture.ts';
 import { allReasons, type Reason, type Stage, stageOf } from '../../gateway/decision/reasons.ts';
 import { rejudge } from '../../gateway/decision/rejudge.ts';
 import {
@@ -21,6 +22,7 @@ import {
 } from '../../gateway/decision/target.ts';
 import {
   addressOf,
+  DEVICE,
   healthyReport,
   NOW,
   type PolicyWords,
@@ -38,6 +40,8 @@ interface World extends Partial<PolicyWords> {
   readonly report?: ReportWords | null;
   /** False: the UEM could not be asked. */
   readonly known?: boolean;
+  /** Blocked, without an end or until so long after now. */
+  readonly block?: { readonly endsInMs?: number };
   readonly blockedFingerprints?: readonly string[];
 }
 
@@ -139,7 +143,10 @@ const fileOf: Readonly<Partial<Record<Stage, string>>> = {
 test('every reason of a decision stands in a case file', () => {
   const missing = allReasons.filter((reason) => {
     const file = fileOf[stageOf(reason)];
-    return file !== undefined && !JSON.stringify(readCases(file)).includes(`:"${reason}"`);
+    if (file === undefined) return false;
+    // Whole outcomes may have it as well: a block is no matter of the report.
+    const text = JSON.stringify([readCases(file), readCases('admission')]);
+    return !text.includes(`:"${reason}"`);
   });
   assert.deepEqual(missing, []);
 });
@@ -150,7 +157,7 @@ function judge(entry: AdmissionCase, target: Target): Judged {
   const who = identify(peer, policy.identity, NOW);
   assert.ok(who.ok);
   const unfit = new Set<string>();
-  const question = { identity: who.identity, posture: postureIn(entry), target, unfit };
+  const question = { identity: who.identity, posture: factsIn(entry), target, unfit };
   const resolved = entry.addresses?.map(addressOf) ?? null;
   let addresses = target.address && [target.address];
   let lookedUp = false;
@@ -203,7 +210,7 @@ function rejudgeIn(world: World, { verdict, candidates, addresses }: Judged, tar
   assert.ok(source);
   const heard = { source: null, app: null };
   const standing = { peer, heard, target, addresses, upstream, address, source };
-  return rejudge(standing, postureIn(world), policyIn(world), NOW);
+  return rejudge(standing, factsIn(world), policyIn(world), NOW);
 }
 
 function policyIn(world: World): Policy {
@@ -212,11 +219,17 @@ function policyIn(world: World): Policy {
   return { ...policy, identity: { ...policy.identity, blockedFingerprints } };
 }
 
-function postureIn({ report = {}, known = true }: World): PostureFacts {
-  if (report === null) return { report, known };
+function factsIn({ report = {}, known = true, block: words }: World): DeviceFacts {
+  const block = words === undefined ? null : blockIn(words);
+  if (report === null) return { report, known, block };
   const { ageMs = 0, seenAgeMs = 0, ...rest } = report;
   const moments = { fetchedAt: NOW - ageMs, lastSeen: NOW - seenAgeMs };
-  return { report: { ...healthyReport, ...rest, ...moments }, known };
+  return { report: { ...healthyReport, ...rest, ...moments }, known, block };
+}
+
+function blockIn({ endsInMs }: NonNullable<World['block']>): DeviceBlock {
+  const until = endsInMs === undefined ? null : NOW + endsInMs;
+  return { deviceId: DEVICE, reason: 'left in a taxi', by: 'sam', since: NOW - 1, until };
 }
 
 function targetOf(text: string): Target {

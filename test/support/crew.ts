@@ -24,7 +24,11 @@ export interface Crew extends RunningCommand {
   connectToBoth(device?: Device): Promise<ReadonlyMap<number, Connected>>;
   /** The worker that decided about it. */
   workerOf(tunnel: TlsWire): Promise<number>;
-  api(method: 'GET' | 'POST', path: string): Promise<{ status: number; text: string }>;
+  api(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+  ): Promise<{ status: number; text: string }>;
   metric(series: string): Promise<number>;
   /** The process of a worker, from the log. */
   pidOf(worker: number): number;
@@ -63,9 +67,10 @@ export async function serveWithWorkers({ target, settings, words }: CrewWords): 
     return openTls(session === undefined ? words : { ...words, session });
   };
   const connect = async (device = good) => connectOver(await open(device), target);
-  const api = async (method: 'GET' | 'POST', path: string) => {
-    const headers = { authorization: `Bearer ${adminToken}` };
-    const response = await fetch(`${admin}${path}`, { method, headers });
+  const api: Crew['api'] = async (method, path, body) => {
+    const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' };
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await fetch(`${admin}${path}`, { method, headers, ...sent });
     return { status: response.status, text: await response.text() };
   };
   /** Every decision is logged by the worker that made it, with the port of the client. */

@@ -36,7 +36,11 @@ export interface RunningFolder extends AsyncDisposable {
   /** The first line of the log, past or to come, for which this holds. */
   line(holds: (line: LogLine) => boolean, what: string): Promise<LogLine>;
   metric(series: string): Promise<number>;
-  api(method: 'GET' | 'POST', path: string): Promise<{ status: number; text: string }>;
+  api(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+  ): Promise<{ status: number; text: string }>;
   /** Writes the files and waits for the process to have noticed by itself. */
   edit(files: Readonly<Record<string, string>>): Promise<Reload>;
   text(file: string): Promise<string>;
@@ -116,9 +120,11 @@ export async function runFolder(folder: string, token = adminToken): Promise<Run
       if (found === undefined) throw new Error(`there is no metric ${series}`);
       return Number(found.slice(series.length));
     },
-    async api(method, path) {
-      const headers = { authorization: `Bearer ${token}` };
-      const { statusCode, body } = await request(`${admin}${path}`, { method, headers });
+    async api(method, path, sent) {
+      const authorization = `Bearer ${token}`;
+      const options =
+        sent === undefined ? { headers: { authorization } } : asJson(sent, authorization);
+      const { statusCode, body } = await request(`${admin}${path}`, { method, ...options });
       return { status: statusCode, text: await body.text() };
     },
     async edit(files) {
@@ -130,6 +136,11 @@ export async function runFolder(folder: string, token = adminToken): Promise<Run
     text: (file) => readFile(join(folder, file), 'utf8'),
     [Symbol.asyncDispose]: () => running.close(),
   };
+}
+
+function asJson(body: object, authorization: string) {
+  const headers = { authorization, 'content-type': 'application/json' };
+  return { headers, body: JSON.stringify(body) };
 }
 
 function captureLog(secret: string) {

@@ -5,6 +5,7 @@ import type { Order, Outcome, PrimaryCalls, WorkerCalls } from '../../../cli/wor
 import type { Usage } from '../../../cli/workers/elsewhere.ts';
 import type { WorkerHandle } from '../../../cli/workers/fork.ts';
 import { createTalk, type Talk } from '../../../cli/workers/talk.ts';
+import type { BlockChange } from '../../../gateway/block-list.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
 
 export interface PlayedWorker {
@@ -13,6 +14,8 @@ export interface PlayedWorker {
   readonly orders: readonly Order[];
   /** Devices it was told of. */
   readonly changed: readonly string[];
+  /** What it was told of blocks. */
+  readonly blocks: readonly BlockChange[];
   readonly output: PassThrough;
   /** What it was told of the others' use of limits. */
   readonly heard: readonly Usage[];
@@ -46,6 +49,7 @@ export function createFork(follow: Follow): Fork {
     const id = workers.length + 1;
     const orders: Order[] = [];
     const changed: string[] = [];
+    const blocks: BlockChange[] = [];
     const heard: Usage[] = [];
     let isHanging = false;
     const output = new PassThrough();
@@ -72,6 +76,10 @@ export function createFork(follow: Follow): Fork {
           changed.push(deviceId);
           return null;
         },
+        blocksChanged(change) {
+          blocks.push(change);
+          return null;
+        },
         close() {
           gone.resolve('exit code 0');
           return null;
@@ -81,7 +89,7 @@ export function createFork(follow: Follow): Fork {
     const hang = () => {
       isHanging = true;
     };
-    workers.push({ id, talk, orders, changed, heard, output, hang, die: gone.resolve });
+    workers.push({ id, talk, orders, changed, blocks, heard, output, hang, die: gone.resolve });
     return {
       id,
       pid: null,

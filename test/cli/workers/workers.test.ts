@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import type { Outcome } from '../../../cli/workers/calls.ts';
 import type { Carrier } from '../../../cli/workers/device-side.ts';
 import { createWorkers, pauseAfter } from '../../../cli/workers/workers.ts';
+import { type BlockList, createBlockList } from '../../../gateway/block-list.ts';
 import type { Loaded } from '../../../gateway/config/load.ts';
 import type { EgressState } from '../../../gateway/edge/egress-health.ts';
 import type { EgressBoard } from '../../../gateway/egress-board.ts';
@@ -19,6 +20,7 @@ interface Primary {
   readonly fork: Fork;
   readonly readiness: Readiness;
   readonly posture: PostureCache;
+  readonly blocks: BlockList;
   /** What its board of egress addresses was told. */
   readonly told: readonly string[];
   readonly logged: readonly string[];
@@ -45,6 +47,7 @@ function primary(t: TestContext, follow: Follow, hangMs = 10_000): Primary {
     recheckMs: 60_000,
     now: () => 0,
   });
+  const blocks = createBlockList();
   const told: string[] = [];
   const board: EgressBoard = {
     report: (from, states) => void told.push(`${from}: ${states.map(stateText).join(', ')}`),
@@ -67,6 +70,7 @@ function primary(t: TestContext, follow: Follow, hangMs = 10_000): Primary {
     fork,
     readiness,
     posture,
+    blocks,
     logged,
     told,
     restarts: () => count('restarts'),
@@ -77,6 +81,7 @@ function primary(t: TestContext, follow: Follow, hangMs = 10_000): Primary {
         file: 'zonegate.yaml',
         loaded: loadedAs('v1'),
         posture,
+        blocks,
         log: createLog({ level: 'debug', secrets: [], stream }),
         metrics,
         readiness,

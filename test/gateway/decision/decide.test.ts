@@ -28,7 +28,7 @@ const policy = policyFor({
 function ask(text: string, addresses: readonly string[] | null, report?: Partial<PostureReport>) {
   const target = parseTargetText(text);
   assert.ok(target);
-  const posture = { report: { ...healthyReport, ...report }, known: true };
+  const posture = { report: { ...healthyReport, ...report }, known: true, block: null };
   const resolved = addresses?.map(addressOf) ?? null;
   const about = { identity: someIdentity, posture, target, addresses: resolved };
   return decide({ ...about, unfit: new Set() }, policy, NOW);
@@ -94,7 +94,7 @@ test('the posture stage says what did not hold and refused nothing', () => {
       exceptions: new Map([[healthyReport.deviceId, [exception]]]),
     },
   };
-  const posture = { report: healthyReport, known: true };
+  const posture = { report: healthyReport, known: true, block: null };
   const question = { identity: someIdentity, posture, target, addresses: null, unfit: new Set('') };
   const decision = decide(question, watching, NOW);
   assert.ok(decision.action === 'tunnel');
@@ -132,7 +132,7 @@ test('the application of the device and the moment choose the rule; what only re
       },
     ],
   });
-  const posture = { report: healthyReport, known: true };
+  const posture = { report: healthyReport, known: true, block: null };
   const askAs = (app: string | null, now: number) => {
     const identity = { ...someIdentity, app };
     const decision = decide(
@@ -157,7 +157,7 @@ test('tags of the report choose the rule set', () => {
   const target = parseTargetText('a.example:443');
   assert.ok(target);
   const askWith = (tags: readonly string[]) => {
-    const posture = { report: { ...healthyReport, tags }, known: true };
+    const posture = { report: { ...healthyReport, tags }, known: true, block: null };
     const question = { identity: someIdentity, posture, target, addresses: null };
     return decide({ ...question, unfit: new Set() }, sets, NOW).action;
   };

@@ -16,7 +16,7 @@ const standing: Standing = {
   address,
   source: addressOf('198.51.100.10'),
 };
-const healthy = { report: healthyReport, known: true };
+const healthy = { report: healthyReport, known: true, block: null };
 const policy = policyFor();
 
 test('a resumed session is judged by the same facts as a full handshake (T11)', () => {
@@ -24,7 +24,11 @@ test('a resumed session is judged by the same facts as a full handshake (T11)', 
   assert.equal(rejudge(resumed, healthy, policy, NOW), null);
   const late = NOW + 3_600_001;
   assert.equal(rejudge(resumed, healthy, policy, late), 'identity.expired');
-  const lost = { report: { ...healthyReport, compromised: 'yes' as const }, known: true };
+  const lost = {
+    report: { ...healthyReport, compromised: 'yes' as const },
+    known: true,
+    block: null,
+  };
   assert.equal(rejudge(resumed, lost, policy, NOW), 'posture.compromised');
 });
 

@@ -23,7 +23,6 @@ import { createTunnels, type Tunnels } from '../../../gateway/edge/tunnels.ts';
 import type { Upstream } from '../../../gateway/edge/upstream.ts';
 import { createUpstreamRests, type UpstreamChange } from '../../../gateway/edge/upstream-rests.ts';
 import { GatewayError } from '../../../gateway/errors.ts';
-import type { PostureCache } from '../../../gateway/posture/cache.ts';
 import { createAuthority, type KeyedCertificate } from '../../../runtime/authority.ts';
 import { createLog } from '../../../runtime/log.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
@@ -151,7 +150,7 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
   };
   const parts: ForwardParts = {
     policy: () => policy,
-    posture: { facts: () => edge.posture() } as unknown as PostureCache,
+    posture: { facts: async () => ({ ...(await edge.posture()), block: null }) },
     resolver: () => resolver,
     unfit: () => new Set(),
     tunnels,
