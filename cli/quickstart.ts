@@ -98,13 +98,13 @@ function portsIn(
   gateway:
     | {
         listeners: { device: { port: number } };
-        posture: { source: { kind: string; url?: string } };
+        posture: { source: { kind: string; url?: string } | null };
       }
     | undefined,
   idp: number | undefined,
   admin: number,
 ): Ports {
-  const url = gateway?.posture.source.url;
+  const url = gateway?.posture.source?.url;
   if (gateway === undefined || idp === undefined || url === undefined) {
     throw new UsageError(
       'the folder no longer has the gateway, the sign-in service and the stand-in UEM of quickstart; run it with `zonegate serve`',

@@ -79,6 +79,7 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
     'listeners.apps': config.listeners.apps,
     'listeners.proxyProtocol': config.listeners.proxyProtocol,
     'posture.source': config.posture.source,
+    'posture.sources': config.posture.sources,
     'posture.webhook': config.posture.webhook,
     'posture.signals': config.posture.signals,
     'posture.maxEvents': config.posture.maxEvents,

@@ -5,6 +5,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
+import { sourcesOf } from './config/posture-sources.ts';
 import { createRateLimiter } from './edge/rate.ts';
 import type { PostureCache } from './posture/cache.ts';
 import { createDeviceChanges } from './posture/device-changes.ts';
@@ -71,8 +72,11 @@ interface Webhook {
   readonly parse: ParseUemEvent;
 }
 
-function webhooksOf({ source, webhook }: GatewayConfig['posture']): readonly Webhook[] {
-  if (webhook === null || source.kind !== 'workspace-one') return [];
-  const path = `/workspace-one/${source.name}`;
-  return [{ path, source: source.name, credentials: webhook, parse: parseWorkspaceOneEvent }];
+function webhooksOf(posture: GatewayConfig['posture']): readonly Webhook[] {
+  const { webhook: credentials } = posture;
+  if (credentials === null) return [];
+  return sourcesOf(posture).flatMap(({ source: { kind, name: source } }) => {
+    if (kind !== 'workspace-one') return [];
+    return [{ path: `/${kind}/${source}`, source, credentials, parse: parseWorkspaceOneEvent }];
+  });
 }

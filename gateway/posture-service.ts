@@ -3,9 +3,9 @@
 import type { Metrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
+import type { OrderedSource } from './posture/asking-in-order.ts';
 import { createPostureCache, type PostureCache, type PostureStore } from './posture/cache.ts';
-import type { PostureSource } from './posture/source.ts';
-import { createSource } from './posture-source.ts';
+import { createSources } from './posture-sources.ts';
 
 export interface PostureServiceOptions {
   readonly loaded: Loaded;
@@ -22,32 +22,41 @@ export interface PostureService {
 
 export function createPostureService(options: PostureServiceOptions): PostureService {
   const { loaded, metrics, store } = options;
-  const source = createSource(loaded, Date.now);
-  const cache = cacheOver(source, loaded.config.posture, store);
-  metrics.gauge('zonegate_posture_source_up', 'Whether the posture source answers.', () =>
-    cache.health().ok ? 1 : 0,
-  );
-  metrics.gauge(
-    'zonegate_posture_source_last_success_timestamp_seconds',
-    'When the posture source last answered; 0 before the first time.',
-    () => (cache.health().lastSuccess ?? 0) / 1000,
-  );
+  const sources = createSources(loaded, Date.now);
+  const cache = cacheOver(sources.inOrder, loaded.config.posture, store);
+  measure(cache, metrics);
   return {
     cache,
     update(next) {
-      source.update(next);
       // What an inventory says changes with its file only; the reports of a UEM are as good as before.
-      if (loaded.config.posture.source.kind === 'inventory') cache.outdate();
+      if (sources.update(next)) cache.outdate();
     },
     async close() {
       cache.close();
-      await source.close();
+      await sources.close();
     },
   };
 }
 
+function measure(cache: PostureCache, metrics: Metrics): void {
+  const how = { labels: ['source'], join: 'min' } as const;
+  metrics.gaugeOf('zonegate_posture_source_up', 'Whether the posture source answers.', how, () =>
+    cache.health().map(({ source, ok }) => ({ labels: { source }, value: ok ? 1 : 0 })),
+  );
+  metrics.gaugeOf(
+    'zonegate_posture_source_last_success_timestamp_seconds',
+    'When the posture source last answered; 0 before the first time.',
+    how,
+    () =>
+      cache.health().map(({ source, lastSuccess }) => ({
+        labels: { source },
+        value: (lastSuccess ?? 0) / 1000,
+      })),
+  );
+}
+
 export function cacheOver(
-  source: PostureSource,
+  source: readonly OrderedSource[],
   posture: GatewayConfig['posture'],
   store?: PostureStore,
 ): PostureCache {

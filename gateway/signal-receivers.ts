@@ -4,6 +4,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
+import { sourcesOf } from './config/posture-sources.ts';
 import type { SignalConfig } from './config/signals.ts';
 import { createExchange } from './posture/exchange.ts';
 import { createFetchedKeys, fixedKeys, type IssuerKeys } from './posture/signals/issuer-keys.ts';
@@ -127,11 +128,12 @@ function openKeys({ name, keys }: SignalConfig, { loaded, log }: ReceiversOption
 /** `iss_sub` means names of the sender's own issuer, and numbers are those of the first source, unless said otherwise. */
 function subjectsOf(
   { subjects, issuer }: SignalConfig,
-  { source }: GatewayConfig['posture'],
+  posture: GatewayConfig['posture'],
 ): readonly SubjectRow[] {
+  const first = sourcesOf(posture)[0]?.source.name ?? '';
   return subjects.map((row) => ({
     ...row,
     issuer: row.issuer ?? issuer,
-    source: row.source ?? (source.kind === 'inventory' ? source.kind : source.name),
+    source: row.source ?? first,
   }));
 }

@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import { type AddressRange, parseAddress, parseAddressRange } from '../dtr-rules/address.ts';
 import { type DnsServer, type GatewayConfig, readDnsServer } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
+import { sourcesOf } from './config/posture-sources.ts';
 import type { PeerFacts } from './decision/identity.ts';
 import type { OwnEndpoint, Policy } from './decision/policy.ts';
 import type { DialWatch } from './edge/dial.ts';
@@ -43,7 +44,7 @@ export function snapshotOf(
 ): Snapshot {
   const { config } = loaded;
   const guard = {
-    own: [...own, ...uemEndpoint(config), ...dnsEndpoints(config)],
+    own: [...own, ...uemEndpoints(config), ...dnsEndpoints(config)],
     local: localRanges(),
   };
   return {
@@ -104,14 +105,15 @@ function localRanges(): readonly AddressRange[] {
   return ['127.0.0.0/8', '::1', ...texts].flatMap((text) => parseAddressRange(text) ?? []);
 }
 
-function uemEndpoint(config: GatewayConfig): OwnEndpoint[] {
-  const { source } = config.posture;
-  if (source.kind !== 'workspace-one') return [];
-  const { hostname, port, protocol } = new URL(source.url);
-  const address = parseAddress(hostname.replace(/^\[|\]$/g, ''));
-  // A UEM in the cloud is for devices too; one named by its address is this network's own.
-  if (address === null && hostname !== 'localhost') return [];
-  return [{ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) }];
+function uemEndpoints(config: GatewayConfig): readonly OwnEndpoint[] {
+  return sourcesOf(config.posture).flatMap(({ source }) => {
+    if (source.kind === 'inventory') return [];
+    const { hostname, port, protocol } = new URL(source.url);
+    const address = parseAddress(hostname.replace(/^\[|\]$/g, ''));
+    // A UEM in the cloud is for devices too; one named by its address is this network's own.
+    if (address === null && hostname !== 'localhost') return [];
+    return [{ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) }];
+  });
 }
 
 function dnsEndpoints({ dns }: GatewayConfig): readonly OwnEndpoint[] {

@@ -2,11 +2,12 @@
 
 import type { Log } from '../runtime/log.ts';
 import type { Loaded } from './config/load.ts';
+import { sourcesOf } from './config/posture-sources.ts';
 import type { PostureFacts } from './decision/posture.ts';
 import { createPostureCache, type PostureCache } from './posture/cache.ts';
 import { createRelayedSource } from './posture/relayed.ts';
 import { cacheOver } from './posture-service.ts';
-import { createSource } from './posture-source.ts';
+import { createSources } from './posture-sources.ts';
 
 export interface WorkerPosture {
   readonly cache: PostureCache;
@@ -25,18 +26,19 @@ export interface WorkerPostureOptions {
 }
 
 export function createWorkerPosture(options: WorkerPostureOptions): WorkerPosture {
-  const { source } = options.loaded.config.posture;
-  return source.kind === 'inventory' ? fromInventory(options) : fromPrimary(options);
+  const sources = sourcesOf(options.loaded.config.posture);
+  const onlyFiles = sources.every(({ source }) => source.kind === 'inventory');
+  return onlyFiles ? fromInventory(options) : fromPrimary(options);
 }
 
 /** The same file the primary has: asking it would only add a way round. */
 function fromInventory({ loaded }: WorkerPostureOptions): WorkerPosture {
-  const source = createSource(loaded, Date.now);
-  const cache = cacheOver(source, loaded.config.posture);
+  const sources = createSources(loaded, Date.now);
+  const cache = cacheOver(sources.inOrder, loaded.config.posture);
   return {
     cache,
     update(next) {
-      source.update(next);
+      sources.update(next);
       cache.outdate();
     },
     changed: () => undefined,
@@ -45,7 +47,7 @@ function fromInventory({ loaded }: WorkerPostureOptions): WorkerPosture {
 
 function fromPrimary({ loaded, log, ask, deadlineMs }: WorkerPostureOptions): WorkerPosture {
   const { posture } = loaded.config;
-  const source = createRelayedSource({ name: posture.source.kind, ask });
+  const source = createRelayedSource({ name: 'primary', ask });
   const cache = createPostureCache({
     source,
     // The primary asks the UEM again at 0.8 of a report's life, and tells what has changed: what is older than that
@@ -58,9 +60,13 @@ function fromPrimary({ loaded, log, ask, deadlineMs }: WorkerPostureOptions): Wo
     recheckMs: posture.recheck,
     now: Date.now,
   });
+  const hasFiles = sourcesOf(posture).some(({ source }) => source.kind === 'inventory');
   return {
     cache,
-    update: () => undefined,
+    update() {
+      // The primary has taken up the new devices before it told this worker.
+      if (hasFiles) cache.outdate();
+    },
     changed(deviceId) {
       // Devices that never came to this worker have nothing here that could be outdated.
       if (cache.peek(deviceId) === undefined && !source.isAsking(deviceId)) return;

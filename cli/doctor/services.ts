@@ -4,13 +4,15 @@ import { promises as dns, getServers } from 'node:dns';
 import type { DnsServer, GatewayConfig } from '../../gateway/config/config.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import { systemCode } from '../../gateway/errors.ts';
-import { createSource } from '../../gateway/posture-source.ts';
+import type { InventoryDevice } from '../../gateway/posture/inventory.ts';
+import type { PostureSource } from '../../gateway/posture/source.ts';
+import { createSources } from '../../gateway/posture-sources.ts';
 import { type Finding, messageOf, ok, problem, warning } from './finding.ts';
 
 export async function checkServices(loaded: Loaded): Promise<readonly Finding[]> {
   const { config } = loaded;
-  const [servers, source] = await Promise.all([checkDns(config), checkSource(loaded)]);
-  return [...servers, source];
+  const [servers, sources] = await Promise.all([checkDns(config), checkSources(loaded)]);
+  return [...servers, ...sources];
 }
 
 interface Asked {
@@ -81,13 +83,29 @@ async function questionTo(
 /** No device is called so: that the source says it does not know it is proof enough. */
 const nobody = 'zonegate-doctor';
 
-async function checkSource(loaded: Loaded): Promise<Finding> {
-  const { source: configured, timeout } = loaded.config.posture;
-  const place = `posture.source ${configured.kind}`;
-  if (loaded.inventory !== null) return ok(place, `knows ${loaded.inventory.length} devices`);
-  const source = createSource(loaded, Date.now);
+async function checkSources(loaded: Loaded): Promise<readonly Finding[]> {
+  const { timeout } = loaded.config.posture;
+  const sources = createSources(loaded, Date.now);
   try {
-    await source.fetch(nobody, AbortSignal.timeout(timeout));
+    return await Promise.all(
+      sources.inOrder.map(({ source }) =>
+        checkSource(source, loaded.inventories.get(source.name) ?? null, timeout),
+      ),
+    );
+  } finally {
+    await sources.close();
+  }
+}
+
+async function checkSource(
+  source: PostureSource,
+  devices: readonly InventoryDevice[] | null,
+  timeoutMs: number,
+): Promise<Finding> {
+  const place = `posture.source ${source.name}`;
+  if (devices !== null) return ok(place, `knows ${devices.length} devices`);
+  try {
+    await source.fetch(nobody, AbortSignal.timeout(timeoutMs));
     return ok(place, 'answers, and takes the credentials');
   } catch (error) {
     return problem(place, {
@@ -95,7 +113,5 @@ async function checkSource(loaded: Loaded): Promise<Finding> {
       expected: 'an answer about a device',
       fix: 'see whether the URL is reachable from here, and whether the credentials still hold',
     });
-  } finally {
-    await source.close();
   }
 }

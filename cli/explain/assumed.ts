@@ -5,7 +5,7 @@ import { readMoment } from '../../dtr-rules/moment.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import type { Identity } from '../../gateway/decision/identity.ts';
 import type { PostureFacts, PostureReport } from '../../gateway/decision/posture.ts';
-import { createSource } from '../../gateway/posture-source.ts';
+import { reportOf } from '../ask-posture.ts';
 import { UsageError } from '../output.ts';
 
 export const postures = [
@@ -74,29 +74,11 @@ export async function postureOf(
   if (told !== undefined) {
     throw new UsageError(`the source says what --${told} would: add --posture, or leave it out`);
   }
-  const source = createSource(loaded, Date.now);
-  try {
-    const signal = AbortSignal.timeout(loaded.config.posture.timeout);
-    const report = await source.fetch(device.toLowerCase(), signal);
-    // The report is as fresh at the assumed moment as it is now.
-    return {
-      report:
-        report &&
-        (options.at === undefined
-          ? report
-          : { ...report, fetchedAt: now, lastSeen: report.lastSeen && now }),
-      known: true,
-    };
-  } catch (error) {
-    throw new UsageError(
-      `the posture source \`${source.name}\` does not answer; assume something with --posture`,
-      {
-        cause: error,
-      },
-    );
-  } finally {
-    await source.close();
-  }
+  const report = await reportOf(device, loaded, 'assume something with --posture');
+  if (report === null || options.at === undefined) return { report, known: true };
+  // The report is as fresh at the assumed moment as it is now.
+  const lastSeen = report.lastSeen && now;
+  return { report: { ...report, fetchedAt: now, lastSeen }, known: true };
 }
 
 function assumedReport(

@@ -4,7 +4,7 @@ import type { Asker, CompiledSet } from '../../dtr-rules/compile.ts';
 import type { Application, Posture } from '../../dtr-rules/rule.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import { judgePosture } from '../../gateway/decision/posture.ts';
-import { createSource } from '../../gateway/posture-source.ts';
+import { reportOf } from '../ask-posture.ts';
 import { UsageError } from '../output.ts';
 
 export interface AskerOptions {
@@ -59,22 +59,8 @@ function askerOf({ posture, platform, group, tag }: AskerOptions): Asker {
 
 /** What a live connection would find: the report of the source, judged now. */
 async function askDevice(device: string, loaded: Loaded): Promise<Asker> {
-  const source = createSource(loaded, Date.now);
-  try {
-    const signal = AbortSignal.timeout(loaded.config.posture.timeout);
-    const report = await source.fetch(device.toLowerCase(), signal);
-    if (report === null) {
-      throw new UsageError(`the posture source \`${source.name}\` knows no device \`${device}\``);
-    }
-    const trouble = judgePosture({ report, known: true }, loaded.policy.posture, Date.now());
-    return { ...report, posture: trouble.reason === null ? 'healthy' : 'unhealthy' };
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(
-      `the posture source \`${source.name}\` does not answer; choose with --set or --platform`,
-      { cause: error },
-    );
-  } finally {
-    await source.close();
-  }
+  const report = await reportOf(device, loaded, 'choose with --set or --platform');
+  if (report === null) throw new UsageError(`no posture source knows a device \`${device}\``);
+  const trouble = judgePosture({ report, known: true }, loaded.policy.posture, Date.now());
+  return { ...report, posture: trouble.reason === null ? 'healthy' : 'unhealthy' };
 }

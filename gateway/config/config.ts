@@ -25,6 +25,7 @@ import {
   reportOnlyList,
   whenUnavailable,
 } from './admission.ts';
+import { checkSources, sourceKeys } from './posture-sources.ts';
 import { profilesSection } from './profiles.ts';
 import { signalsSection } from './signals.ts';
 import { upstreamsSchema } from './upstreams.ts';
@@ -102,25 +103,6 @@ const webhook = z.union([
   section({ token: secretText() }).transform(({ token }) => ({ kind: 'bearer' as const, token })),
 ]);
 
-const workspaceOne = section({
-  kind: z.literal('workspace-one'),
-  name: name().default('uem'),
-  url: httpUrl(),
-  auth: z.discriminatedUnion('kind', [
-    section({
-      kind: z.literal('oauth'),
-      tokenUrl: httpUrl(),
-      clientId: z.string().min(1),
-      clientSecret: secretText(),
-    }),
-    section({ kind: z.literal('basic'), username: z.string().min(1), password: secretText() }),
-  ]),
-  tenantCode: optional(z.string().min(1)),
-  authority: optional(file),
-});
-
-const inventory = section({ kind: z.literal('inventory'), file });
-
 /** Durations, counts and bytes of `threats.md` section 5; all settable. */
 export const gatewayShape = {
   name: name().default('gw').meta({ description: 'this gateway in Via and Proxy-Status' }),
@@ -149,7 +131,7 @@ export const gatewayShape = {
     blockedFingerprints: z.array(fingerprint).default([]),
   }),
   posture: section({
-    source: z.discriminatedUnion('kind', [workspaceOne, inventory]),
+    ...sourceKeys,
     webhook: optional(webhook),
     signals: signalsSection,
     maxEvents: count.default(2000),
@@ -161,7 +143,9 @@ export const gatewayShape = {
     reportOnly: reportOnlyList,
     exceptions: exceptionList,
     maxDevices: count.default(1_000_000),
-  }).meta({ moved: movedPostureKeys }),
+  })
+    .superRefine(checkSources)
+    .meta({ moved: movedPostureKeys }),
   rules: file.default('dtr.yaml'),
   egress: section({
     default: name(),

@@ -27,6 +27,7 @@ import {
   egressPolicy,
   warnOfApps,
 } from './policy-parts.ts';
+import { sourcesOf } from './posture-sources.ts';
 import { readSignals, type SignalFiles } from './signals.ts';
 import { readUpstreams } from './upstreams.ts';
 
@@ -37,8 +38,9 @@ export interface Loaded {
   readonly policy: Omit<Policy, 'guard'>;
   readonly tls: TlsMaterial;
   readonly rules: ConfigFile<RuleFile>;
-  readonly inventory: readonly InventoryDevice[] | null;
-  readonly uemAuthority: string | null;
+  /** By the name of the posture source. */
+  readonly inventories: ReadonlyMap<string, readonly InventoryDevice[]>;
+  readonly uemAuthorities: ReadonlyMap<string, string>;
   readonly upstreams: ReadonlyMap<string, Upstream>;
   /** By the name of the sender of security events. */
   readonly signals: ReadonlyMap<string, SignalFiles>;
@@ -66,8 +68,7 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
   const reader = createReader(origin, now);
   const tls = await readTls(config, reader);
   const revocation = await readRevocation(config, tls.authorities, reader);
-  const inventory = await readInventory(config, reader);
-  const uemAuthority = await readUemAuthority(config, reader);
+  const sources = await readSources(config, reader);
   const signals = await readSignals(
     config.posture.signals,
     (file, path) => reader.bytes(file, path),
@@ -112,7 +113,7 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
     ...endedExceptions(config.posture.exceptions, now).map(reader.placed),
     ...warnOfApps(rules.config.value, config).map((issue) => placedIn(rules.config, issue)),
   ];
-  const read = { tls, inventory, uemAuthority, upstreams, signals, rules: rules.config };
+  const read = { tls, ...sources, upstreams, signals, rules: rules.config };
   return { ok: true, loaded: { config, policy, ...read, warnings, inputs } };
 }
 
@@ -236,22 +237,24 @@ async function readRevocation(
   return null;
 }
 
-async function readInventory(config: GatewayConfig, reader: Reader) {
-  const { source } = config.posture;
-  if (source.kind !== 'inventory') return null;
-  const read = await readConfigFile(reader.path(source.file), parseInventory);
-  if (!read.ok) {
-    reader.addAll(read.issues);
-    return null;
+/** What the posture sources need of files, by their names. */
+async function readSources(
+  { posture }: GatewayConfig,
+  reader: Reader,
+): Promise<Pick<Loaded, 'inventories' | 'uemAuthorities'>> {
+  const inventories = new Map<string, readonly InventoryDevice[]>();
+  const uemAuthorities = new Map<string, string>();
+  for (const { source, path } of sourcesOf(posture)) {
+    if (source.kind === 'inventory') {
+      const read = await readConfigFile(reader.path(source.file), parseInventory);
+      if (read.ok) inventories.set(source.name, read.config.value);
+      else reader.addAll(read.issues);
+    } else if (source.authority !== null) {
+      const bytes = await reader.bytes(source.authority, ['posture', ...path, 'authority']);
+      if (bytes !== null) uemAuthorities.set(source.name, bytes.toString());
+    }
   }
-  return read.config.value;
-}
-
-async function readUemAuthority(config: GatewayConfig, reader: Reader): Promise<string | null> {
-  const { source } = config.posture;
-  if (source.kind !== 'workspace-one' || source.authority === null) return null;
-  const bytes = await reader.bytes(source.authority, ['posture', 'source', 'authority']);
-  return bytes === null ? null : bytes.toString();
+  return { inventories, uemAuthorities };
 }
 
 async function readProxyAuthority(

@@ -4,6 +4,8 @@ export interface BackOff {
   // A ticket for one attempt, to be handed back with its outcome; null while the source is left alone.
   enter(now: number): Ticket | null;
   succeeded(): void;
+  // The attempt ended without telling anything; after an outcome this does nothing.
+  leave(ticket: Ticket): void;
   failed(ticket: Ticket, now: number, retryAfterMs: number | null): void;
 }
 
@@ -36,6 +38,9 @@ export function createBackOff(): BackOff {
       round = 0;
       closedUntil = 0;
       probe = null;
+    },
+    leave(ticket) {
+      if (probe === ticket) probe = null;
     },
     failed(ticket, now, retryAfterMs) {
       if (probe === ticket) probe = null;

@@ -2,7 +2,8 @@
 
 import { LRUCache } from 'lru-cache';
 import type { PostureFacts, PostureReport } from '../decision/posture.ts';
-import { createAsking, type Outcome, type PostureHealth } from './asking.ts';
+import type { Outcome, SourceHealth } from './asking.ts';
+import { createAskingInOrder, type OrderedSource } from './asking-in-order.ts';
 import { createDeviceIndex, type DeviceHint } from './device-index.ts';
 import type { PostureSource } from './source.ts';
 
@@ -15,7 +16,8 @@ export interface PostureStore {
 }
 
 export interface PostureCacheOptions {
-  readonly source: PostureSource;
+  // Or several in their declared order.
+  readonly source: PostureSource | readonly OrderedSource[];
   readonly maxAgeMs: number; // a report is used for this long without asking again
   readonly ages?: 'since-fetched'; // counted from when its source had it, however many hands it went through
   readonly negativeMs: number; // "no such device" is believed for this long
@@ -29,7 +31,6 @@ export interface PostureCacheOptions {
 export type FactsListener = (deviceId: string, facts: PostureFacts) => void;
 
 export interface PostureCache {
-  readonly source: string;
   // From memory while fresh, else from the source. A failing source is `known: false`, not an error.
   facts(deviceId: string): Promise<PostureFacts>;
   // What is in memory, however old: judging it with the clock says what it is worth.
@@ -52,7 +53,8 @@ export interface PostureCache {
   onChange(listener: FactsListener): () => void;
   // A device seen before; by UDID only when its number and serial lead nowhere.
   findDevice(hint: DeviceHint): string | null;
-  health(): PostureHealth;
+  // Of every source, in the declared order.
+  health(): readonly SourceHealth[];
   close(): void;
 }
 
@@ -76,7 +78,10 @@ const RECHECKS_AT_ONCE = 16;
 
 export function createPostureCache(options: PostureCacheOptions): PostureCache {
   const { source, now } = options;
-  const asking = createAsking(source, options);
+  const asking = createAskingInOrder(
+    'name' in source ? [{ source, whileDown: 'refuse' }] : source,
+    options,
+  );
   const index = createDeviceIndex();
   const flights = new Map<string, Flight>();
   const listeners = new Set<FactsListener>();
@@ -135,13 +140,16 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     }
   }
 
+  const knownTo = (deviceId: string): string | null =>
+    entries.peek(deviceId)?.named?.source ?? null;
+
   // Invariant: one question in flight per device.
   function ask(deviceId: string): Promise<PostureFacts> {
     const current = flights.get(deviceId);
     if (current !== undefined) return current.done;
     const asked = edition;
     const done = asking
-      .ask(deviceId)
+      .ask(deviceId, knownTo)
       .then((outcome) => settle(deviceId, outcome, asked))
       .finally(() => flights.delete(deviceId));
     flights.set(deviceId, { edition: asked, done, next: null });
@@ -215,7 +223,6 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   }
 
   return {
-    source: source.name,
     facts,
     peek: (deviceId) => entries.peek(deviceId)?.facts,
     refresh,

@@ -6,6 +6,31 @@ export interface PostureSource {
   readonly name: string;
   // The source's report on one device; null when it has no such device; a SourceError otherwise.
   fetch(deviceId: string, signal: AbortSignal): Promise<PostureReport | null>;
+  // Many devices in few calls, where the source can.
+  readonly bulk?: BulkLookUp;
+  // What has changed since a mark, or everything there is when it is null. A page is bounded in time, not the whole.
+  readonly changes?: (since: Mark | null, signal: AbortSignal) => AsyncIterable<ChangePage>;
+}
+
+export interface BulkLookUp {
+  readonly most: number; // devices in one call of `fetch`
+  // A device the answer says nothing usable about is missing from the map; null only where the source says that it
+  // has no such device. So half an answer never makes a device unknown: what is missing is asked for alone.
+  fetch(
+    deviceIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, PostureReport | null>>;
+}
+
+// Where the next question about changes begins; opaque to everybody but the source that gave it.
+export type Mark = string;
+
+export interface ChangePage {
+  readonly reports: readonly PostureReport[];
+  // Devices that have changed, or could not be read here: what they are now has to be asked.
+  readonly deviceIds: readonly string[];
+  // On the last page only: pages that end without one were not all there is.
+  readonly mark: Mark | null;
 }
 
 // `outage`: the source could not be asked; the last report stays, for the declared grace.

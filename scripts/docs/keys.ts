@@ -116,7 +116,14 @@ function merged(keys: readonly Key[]): readonly Key[] {
     const known = byPath.get(key.path);
     const value =
       known === undefined || known.value === key.value ? key.value : `${known.value}, ${key.value}`;
-    byPath.set(key.path, { ...key, value, variant: known === undefined ? key.variant : null });
+    const { fallback } = key;
+    byPath.set(key.path, {
+      ...key,
+      value,
+      // Each way has its own: the sentence has to say which.
+      fallback: known === undefined || known.fallback === fallback ? fallback : null,
+      variant: known === undefined ? key.variant : null,
+    });
   }
   return [...byPath.values()];
 }

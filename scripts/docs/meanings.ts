@@ -8,6 +8,7 @@ export const folded: Readonly<Record<string, string>> = {
   'identity.app': 'a certificate field, `listener: true` or `header:` and its name',
   'posture.whenUnavailable': '`deny`, or `graceFor:` and a duration',
   'idp.trustedProxies': 'a list, each an address, a block or a span',
+  'posture.sources': 'a list, each a source as below `posture.source`',
   'zones[].gateways': 'a list, each an address, a block or a span',
   'zones[].proxies': 'a list, each an address, a block or a span',
   'tests[].address': 'an IPv4 or IPv6 address',
@@ -45,8 +46,13 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'identity.allowedFingerprints': 'if given, only these certificates are admitted',
   'identity.blockedFingerprints': 'certificates that are refused, whoever issued them',
 
-  'posture.source.kind': 'where reports about devices come from',
-  'posture.source.name': 'names the source in logs and in the path of its webhook',
+  'posture.sources':
+    'several, each with the keys of `posture.source` and a `name` of its own; the first that knows a device speaks for it',
+  'posture.source.whileDown':
+    'of several sources: whether others may speak while this one does not answer; `next` lets them, but for the devices it was the last to know',
+  'posture.source.kind': 'what is asked',
+  'posture.source.name':
+    'names the source in reports, metrics and the path of its webhook; its kind when left out, `uem` for Workspace ONE',
   'posture.source.url': 'the API host of the UEM, for example `https://as123.awmdm.com`',
   'posture.source.auth.kind': 'how to sign in to the UEM',
   'posture.source.auth.tokenUrl': 'the token endpoint of the OAuth client',

@@ -154,7 +154,7 @@ test('while the UEM is down a good report counts for the grace, then nobody pass
   clock.ahead = 10 * 60_000;
   const bridged = await gateway.connect(good, target);
   assert.equal(bridged.reply.status, 200);
-  assert.equal(await gateway.metric('zonegate_posture_source_up'), 0);
+  assert.equal(await gateway.metric('zonegate_posture_source_up{source="uem"}'), 0);
   await stillWorks(live);
   clock.ahead = 16 * 60_000;
   await Promise.all([live.rest(), bridged.rest()]);
@@ -173,7 +173,7 @@ test('when the UEM is back devices are served again by themselves (P05)', async 
   clock.ahead = 60_000;
   const tunnel = await gateway.connect(good, target);
   assert.equal(tunnel.reply.status, 200);
-  assert.equal(await gateway.metric('zonegate_posture_source_up'), 1);
+  assert.equal(await gateway.metric('zonegate_posture_source_up{source="uem"}'), 1);
   tunnel.socket.destroy();
 });
 

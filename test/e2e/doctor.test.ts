@@ -69,7 +69,7 @@ test('what is well and what is not, each in its place', async (t) => {
   const gone = of('egress.pools.main 192.0.2.77');
   assert.equal(gone[0], 'problem: is not an address of this machine');
   assert.match(gone[1] ?? '', /^problem: does not connect to /);
-  assert.deepEqual(of('posture.source workspace-one'), ['ok: answers, and takes the credentials']);
+  assert.deepEqual(of('posture.source uem'), ['ok: answers, and takes the credentials']);
   assert.match(of(`upstreams.partner 127.0.0.1:${echo.port}`)[0] ?? '', /^ok: connects/);
   assert.match(of(`upstreams.partner 127.0.0.1:${dead}`)[0] ?? '', /^problem: .*refused/);
   assert.match(of('tls.certificate')[0] ?? '', /^warning: `CN=gw\.test` ends on /);
@@ -92,8 +92,8 @@ test('credentials the posture source does not take, and a DNS server that is not
   });
   const { code, of } = await findings('-c', file);
   assert.equal(code, 1);
-  assert.match(of('posture.source workspace-one')[0] ?? '', /^problem: /);
-  assert.ok(!JSON.stringify(of('posture.source workspace-one')).includes('outdated-one'));
+  assert.match(of('posture.source uem')[0] ?? '', /^problem: /);
+  assert.ok(!JSON.stringify(of('posture.source uem')).includes('outdated-one'));
   assert.match(of(`dns.servers 127.0.0.1:${dead}`)[0] ?? '', /^problem: does not answer/);
   assert.ok(uem.url.startsWith('http'));
 });

@@ -166,7 +166,7 @@ test('a new worker serves by the last report while the UEM is silent, for the gr
   // The event makes the primary ask, in vain: from here on it has only what it knew before.
   await crew.made.uem.setDevice(crew.good.udid, { compliance: 'NonCompliant' });
   const noticed = async () => {
-    while ((await crew.metric('zonegate_posture_source_up')) === 1);
+    while ((await crew.metric('zonegate_posture_source_up{source="uem"}')) === 1);
   };
   await within(noticed(), 'the outage');
   process.kill(crew.pidOf(1), 'SIGKILL');

@@ -11,8 +11,10 @@ import { healthyReport, UDID } from './posture/fake-source.ts';
 const log = createLog({ level: 'fatal', secrets: [], stream: { write: () => undefined } });
 
 function loadedWith(source: object, devices: readonly object[] | null = null): Loaded {
-  const posture = { source, maxReportAge: 60_000, recheck: 60_000, timeout: 1000, maxDevices: 10 };
-  return { config: { posture }, inventory: devices } as unknown as Loaded;
+  const ages = { maxReportAge: 60_000, recheck: 60_000, timeout: 1000 };
+  const posture = { source: { ...source, name: 'list' }, sources: null, ...ages, maxDevices: 10 };
+  const inventories = new Map(devices === null ? [] : [['list', devices]]);
+  return { config: { posture }, inventories } as unknown as Loaded;
 }
 
 function worker(t: { mock: typeof import('node:test').mock }, source: object, devices?: object[]) {

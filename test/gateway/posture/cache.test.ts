@@ -122,8 +122,8 @@ test('an answer that cannot be believed takes the last report away (P06)', async
   answer = new SourceError('answer', 'odd');
   now.advance(60_000);
   assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
-  assert.equal(cache.health().ok, true);
-  assert.equal(cache.health().lastError, 'odd');
+  assert.equal(cache.health()[0]?.ok, true);
+  assert.equal(cache.health()[0]?.lastError, 'odd');
 });
 
 test('a report about another device is never believed, whatever the source (P06)', async (t) => {
@@ -135,7 +135,7 @@ test('a source that never answers is given up at the deadline (P05)', async (t) 
   const { source, cache } = setUp(t, undefined, { deadlineMs: 5 });
   assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
   assert.equal(nth(source.asked, 0).signal.aborted, true);
-  assert.match(cache.health().lastError ?? '', /within 5 ms/);
+  assert.match(cache.health()[0]?.lastError ?? '', /within 5 ms/);
 });
 
 test('a failure is remembered for a second, then the source is asked again and recovers (P05, P09)', async (t) => {
@@ -148,7 +148,12 @@ test('a failure is remembered for a second, then the source is asked again and r
   answer = healthyReport();
   now.advance(1);
   assert.equal((await cache.facts(UDID)).known, true);
-  assert.deepEqual(cache.health(), { ok: true, lastSuccess: now(), lastError: null });
+  assert.deepEqual(cache.health()[0], {
+    source: 'uem',
+    ok: true,
+    lastSuccess: now(),
+    lastError: null,
+  });
 });
 
 test('a source that asked to be left alone is left alone, for every device (P09)', async (t) => {
@@ -351,7 +356,7 @@ test('closing ends what is in flight and asks nothing more', async (t) => {
 test('a source that throws something of its own is an outage, not a crash', async (t) => {
   const { cache } = setUp(t, () => new TypeError('boom'));
   assert.deepEqual(await cache.facts(UDID), { report: null, known: false });
-  assert.equal(cache.health().ok, false);
+  assert.equal(cache.health()[0]?.ok, false);
 });
 
 test('what the store has is there after a start, asked again before it is believed', async (t) => {

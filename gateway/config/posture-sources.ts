@@ -1,0 +1,82 @@
+// The posture sources of the configuration: the keys of each kind, one source or several in order.
+
+import { z } from 'zod';
+import { httpUrl, name, optional, secretText, section } from '../../runtime/schema.ts';
+
+const file = z.string().min(1).meta({ description: 'a path, relative to the configuration file' });
+
+/** See `OrderedSource` in gateway/posture/asking-in-order.ts. */
+const whileDown = z.enum(['refuse', 'next']).default('refuse');
+
+const workspaceOne = section({
+  kind: z.literal('workspace-one'),
+  name: name().default('uem'),
+  whileDown,
+  url: httpUrl(),
+  auth: z.discriminatedUnion('kind', [
+    section({
+      kind: z.literal('oauth'),
+      tokenUrl: httpUrl(),
+      clientId: z.string().min(1),
+      clientSecret: secretText(),
+    }),
+    section({ kind: z.literal('basic'), username: z.string().min(1), password: secretText() }),
+  ]),
+  tenantCode: optional(z.string().min(1)),
+  authority: optional(file),
+});
+
+const inventory = section({
+  kind: z.literal('inventory'),
+  name: name().default('inventory'),
+  whileDown,
+  file,
+});
+
+const source = z.discriminatedUnion('kind', [workspaceOne, inventory]);
+
+export type SourceConfig = z.output<typeof source>;
+
+interface Sources {
+  readonly source: SourceConfig | null;
+  readonly sources: readonly SourceConfig[] | null;
+}
+
+export const sourceKeys = {
+  source: optional(source),
+  sources: optional(z.array(source).min(1).max(16)),
+} as const;
+
+/** In their declared order, each with where it stands below `posture`. */
+export function sourcesOf({ source, sources }: Sources): readonly PlacedSource[] {
+  const single = source === null ? [] : [{ source, path: ['source'] }];
+  const several = (sources ?? []).map((one, at) => ({ source: one, path: ['sources', at] }));
+  return [...single, ...several];
+}
+
+export interface PlacedSource {
+  readonly source: SourceConfig;
+  readonly path: readonly (string | number)[];
+}
+
+/** Exactly one way to say it, and no name twice: reports, metrics and webhooks are told apart by it. */
+export function checkSources(posture: Sources, context: z.RefinementCtx): void {
+  const { source, sources } = posture;
+  const refuse = (path: (string | number)[], message: string, hint: string): void =>
+    context.addIssue({ code: 'custom', path, message, input: undefined, params: { hint } });
+  if (source === null && sources === null) {
+    refuse([], 'a posture source is missing', 'add `source`, or several in order as `sources`');
+  }
+  if (source !== null && sources !== null) {
+    refuse(['sources'], 'both `source` and `sources` are given', 'put all of them into `sources`');
+    return;
+  }
+  const seen = new Set<string>();
+  for (const { source, path } of sourcesOf(posture)) {
+    if (seen.has(source.name)) {
+      const message = `two sources are called \`${source.name}\``;
+      refuse([...path, 'name'], message, 'give each a `name` of its own');
+    }
+    seen.add(source.name);
+  }
+}
