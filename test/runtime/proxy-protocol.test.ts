@@ -14,15 +14,15 @@ import {
   type AddressTable,
   compileAddressTable,
   parseAddressRange,
-} from '../../../dtr-rules/address.ts';
+} from '../../dtr-rules/address.ts';
+import { createAuthority } from '../../runtime/authority.ts';
 import {
   expectProxyHeaders,
   isListedPeer,
   type ProxiedClients,
   type ProxyProtocolOptions,
   readProxyHeader,
-} from '../../../gateway/edge/proxy-protocol.ts';
-import { createAuthority } from '../../../runtime/authority.ts';
+} from '../../runtime/proxy-protocol.ts';
 import { binaryHeader, tcp4 } from './binary-header.ts';
 
 const LIMITS = { timeoutMs: 5_000, maxBytes: 4096 };

@@ -1,6 +1,6 @@
 // Owns the bytes of a PROXY protocol header, version 1 or 2: who a balancer says is calling, or what is wrong with it.
 
-import { type Address, formatAddress, parseAddress, unmapped } from '../../dtr-rules/address.ts';
+import { type Address, formatAddress, parseAddress, unmapped } from '../dtr-rules/address.ts';
 import { crc32c } from './crc32c.ts';
 
 export interface Endpoint {

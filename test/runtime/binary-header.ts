@@ -1,6 +1,6 @@
 // PROXY protocol headers of version 2, for tests: as a balancer writes them, and as none should.
 
-import { crc32c } from '../../../gateway/edge/crc32c.ts';
+import { crc32c } from '../../runtime/crc32c.ts';
 
 interface BinaryHeader {
   readonly command?: number; // PROXY

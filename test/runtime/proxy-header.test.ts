@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { crc32c } from '../../../gateway/edge/crc32c.ts';
-import { type Endpoint, parseProxyHeader } from '../../../gateway/edge/proxy-header.ts';
+import { crc32c } from '../../runtime/crc32c.ts';
+import { type Endpoint, parseProxyHeader } from '../../runtime/proxy-header.ts';
 import { binaryHeader, tcp4, tcp6, tlv } from './binary-header.ts';
 
 const MAX_BYTES = 4096;

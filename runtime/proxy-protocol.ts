@@ -1,7 +1,7 @@
 // Takes the PROXY protocol header off new connections before TLS begins, and remembers who is really calling.
 
 import type { Server, Socket } from 'node:net';
-import { type AddressTable, parseAddress, unmapped } from '../../dtr-rules/address.ts';
+import { type AddressTable, parseAddress, unmapped } from '../dtr-rules/address.ts';
 import { type Endpoint, parseProxyHeader } from './proxy-header.ts';
 
 export interface ProxyHeaderLimits {
