@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { parseTargetText } from '../dtr-rules/parse.ts';
-import { platforms } from '../dtr-rules/parse-rules.ts';
+import { platforms, postures } from '../dtr-rules/parse-rules.ts';
 import type { Target } from '../dtr-rules/rule.ts';
 import type { Loaded } from '../gateway/config/load.ts';
 import { refuse } from '../gateway/decision/decision.ts';
@@ -15,10 +15,10 @@ import { adviceFor } from './explain/advice.ts';
 import {
   type Assumptions,
   assumedAddresses,
+  compliances,
   identityOf,
   momentOf,
   postureOf,
-  postures,
 } from './explain/assumed.ts';
 import { type Explained, placeOf, toJson, toText } from './explain/text.ts';
 import { loadEverything } from './load.ts';
@@ -38,18 +38,25 @@ export function addExplain(program: Command): void {
     .option('-d, --device <udid>', 'the device; its certificate is taken to be good')
     .option('--user <name>', 'the user in the certificate')
     .addOption(
-      new Option('--posture <state>', 'assume this instead of asking the source').choices(postures),
+      new Option('--posture <posture>', 'assume this instead of asking the source').choices(
+        postures,
+      ),
     )
-    .addOption(new Option('--platform <platform>', 'with --posture: on this').choices(platforms))
-    .option('--group <group...>', 'with --posture: groups of the device')
-    .option('--tags <tag...>', 'with --posture: tags of the device')
+    .addOption(
+      new Option('--compliance <state>', 'the same in the words of posture reports')
+        .choices(compliances)
+        .conflicts('posture'),
+    )
+    .addOption(new Option('--platform <platform>', 'assume this platform, too').choices(platforms))
+    .option('--group <group...>', 'assume these groups, too')
+    .option('--tag <tag...>', 'assume these tags, too')
     .option('--app <app>', 'the application that asks, by name or identifier')
     .option('--at <moment>', 'judge as at this moment, for example 2026-12-01T00:00:00Z')
     .option('--address <address...>', 'assume that the name resolves to this')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'before',
-      'Example: zonegate explain login.microsoftonline.com:443 --posture compliant --address 20.190.160.1\n',
+      'Example: zonegate explain login.microsoftonline.com:443 --posture healthy --address 20.190.160.1\n',
     )
     .addHelpText('after', '\nExit code: 0 it would be let through, 1 it would be refused.')
     .action(async (target: string, options: Options) => {

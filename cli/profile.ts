@@ -3,7 +3,7 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
-import { platforms } from '../dtr-rules/parse-rules.ts';
+import { platforms, postures } from '../dtr-rules/parse-rules.ts';
 import { ProfileError } from '../dtr-rules/profiles/draft.ts';
 import { type KindName, kinds, makeProfile } from '../dtr-rules/profiles/kinds.ts';
 import {
@@ -41,9 +41,7 @@ export function addProfile(program: Command): void {
     .option('-c, --config <file>', 'configuration file')
     .option('-d, --device <udid>', 'for this device, as the posture source knows it')
     .option('--set <name>', 'for this rule set')
-    .addOption(
-      new Option('--posture <posture>', 'for devices that are').choices(['healthy', 'unhealthy']),
-    )
+    .addOption(new Option('--posture <posture>', 'for devices that are').choices(postures))
     .addOption(new Option('--platform <platform>', 'on this').choices(platforms))
     .option('--group <group...>', 'in these groups')
     .option('--tag <tag...>', 'with these tags')

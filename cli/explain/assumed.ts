@@ -2,18 +2,21 @@
 
 import { type Address, parseAddress } from '../../dtr-rules/address.ts';
 import { readMoment } from '../../dtr-rules/moment.ts';
+import type { Posture } from '../../dtr-rules/rule.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import type { Identity } from '../../gateway/decision/identity.ts';
 import type { PostureFacts, PostureReport } from '../../gateway/decision/posture.ts';
 import { reportOf } from '../ask-posture.ts';
 import { UsageError } from '../output.ts';
 
-export const postures = [
+/** The words of posture reports, and one for a device that the source does not know. */
+export const compliances = [
   'compliant',
+  'in_grace_period',
   'non_compliant',
   'not_evaluated',
   'pending',
-  'unknown',
+  'unknown_device',
 ] as const;
 
 export interface Assumptions {
@@ -21,10 +24,12 @@ export interface Assumptions {
   readonly user?: string;
   readonly app?: string;
   readonly at?: string;
-  readonly posture?: (typeof postures)[number];
+  readonly posture?: Posture;
+  /** Finer than `posture`: one of the two at most. */
+  readonly compliance?: (typeof compliances)[number];
   readonly platform?: string;
   readonly group?: readonly string[];
-  readonly tags?: readonly string[];
+  readonly tag?: readonly string[];
   readonly address?: readonly string[];
 }
 
@@ -63,14 +68,17 @@ export async function postureOf(
   now: number,
 ): Promise<PostureFacts> {
   const { device, posture } = options;
-  if (posture === 'unknown') return { report: null, known: true };
-  if (posture !== undefined) return { report: assumedReport(options, posture, now), known: true };
+  const { compliance = posture === undefined ? undefined : complianceOf[posture] } = options;
+  if (compliance === 'unknown_device') return { report: null, known: true };
+  if (compliance !== undefined) {
+    return { report: assumedReport(options, compliance, now), known: true };
+  }
   if (device === undefined) {
     throw new UsageError(
-      'name a device (--device UDID), or say what to assume (--posture compliant)',
+      'name a device (--device UDID), or say what to assume (--posture healthy)',
     );
   }
-  const told = (['platform', 'group', 'tags'] as const).find((key) => options[key] !== undefined);
+  const told = (['platform', 'group', 'tag'] as const).find((key) => options[key] !== undefined);
   if (told !== undefined) {
     throw new UsageError(`the source says what --${told} would: add --posture, or leave it out`);
   }
@@ -81,20 +89,23 @@ export async function postureOf(
   return { report: { ...report, fetchedAt: now, lastSeen }, known: true };
 }
 
+/** What most reports of such a device say. */
+const complianceOf = { healthy: 'compliant', unhealthy: 'non_compliant' } as const;
+
 function assumedReport(
-  { device, user, platform, group, tags }: Assumptions,
+  { device, user, posture, platform, group, tag }: Assumptions,
   compliance: PostureReport['compliance'],
   now: number,
 ): PostureReport {
   return {
     source: 'assumed',
-    id: compliance,
+    id: posture ?? compliance,
     deviceId: device ?? 'any-device',
     serial: null,
     user: user ?? null,
     platform: platform ?? null,
     groups: group ?? [],
-    tags: tags ?? [],
+    tags: tag ?? [],
     ownership: null,
     osVersion: null,
     model: null,

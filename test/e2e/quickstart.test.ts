@@ -134,7 +134,7 @@ test('explain says which rule lets a device through, and where it stands', async
   const asked = [
     'login.microsoftonline.com:443',
     '--posture',
-    'compliant',
+    'healthy',
     '--address',
     '20.190.160.1',
   ];
@@ -152,9 +152,11 @@ test('explain says which rule lets a device through, and where it stands', async
 
 test('explain names the reason of a refusal and exits with 1', async () => {
   const refusals = [
-    [['www.gambling.example:443', '--posture', 'compliant'], 'rules.block'],
-    [['acme.okta.com:443', '--posture', 'non_compliant'], 'posture.non_compliant'],
-    [['acme.okta.com:443', '--posture', 'compliant', '--address', '10.0.0.1'], 'address.special'],
+    [['www.gambling.example:443', '--posture', 'healthy'], 'rules.block'],
+    [['acme.okta.com:443', '--posture', 'unhealthy'], 'posture.non_compliant'],
+    [['acme.okta.com:443', '--compliance', 'pending'], 'posture.pending'],
+    [['acme.okta.com:443', '--compliance', 'unknown_device'], 'posture.unknown_device'],
+    [['acme.okta.com:443', '--posture', 'healthy', '--address', '10.0.0.1'], 'address.special'],
     // Asked of the stand-in UEM, which is running.
     [
       ['acme.okta.com:443', '--device', '6bf0c9a14e5d4f3c8a1b000000000002'],
@@ -166,7 +168,7 @@ test('explain names the reason of a refusal and exits with 1', async () => {
     assert.equal(words.code, 1);
     assert.ok(words.stdout.includes(`refused  ${reason}`), words.stdout);
   }
-  const json = await explain('www.example.com:443', '--posture', 'compliant', '--json');
+  const json = await explain('www.example.com:443', '--posture', 'healthy', '--json');
   assert.equal(json.code, 1);
   const { action, reason, status, at } = JSON.parse(json.stdout) as Record<string, unknown>;
   assert.deepEqual([action, reason, status], ['refuse', 'rules.bypass', 403]);
@@ -174,10 +176,14 @@ test('explain names the reason of a refusal and exits with 1', async () => {
 });
 
 test('explain exits with 2 when the question is none', async () => {
-  const { code, stdout, stderr } = await explain('acme.okta.com', '--posture', 'compliant');
+  const { code, stdout, stderr } = await explain('acme.okta.com', '--posture', 'healthy');
   assert.equal(code, 2);
   assert.equal(stdout, '');
   assert.match(stderr, /^zonegate: `acme.okta.com` is not a target; expected host:port/);
+  const twice = ['--posture', 'healthy', '--compliance', 'pending'];
+  const both = await explain('acme.okta.com:443', ...twice);
+  assert.equal(both.code, 2);
+  assert.match(both.stderr, /'--compliance <state>' cannot be used with .*'--posture <posture>'/);
 });
 
 test('a busy port gives one line with the fix, exit code 2, and leaves nothing running (R13)', async () => {
