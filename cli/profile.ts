@@ -14,13 +14,13 @@ import {
 } from '../dtr-rules/profiles/profile.ts';
 import type { GatewayConfig } from '../gateway/config/config.ts';
 import { pacPath } from '../gateway/edge/pac-token.ts';
+import { runPac } from '../gateway/edge/run-pac.ts';
 import { findConfigFile } from './config-file.ts';
 import { loadEverything } from './load.ts';
 import { type ExitCode, plural, print, say, sayIssues, UsageError } from './output.ts';
 import type { IdentityOptions } from './profile/apple.ts';
 import { type AskerOptions, chooseApplication, chooseSet } from './profile/choose.ts';
 import { factsOf } from './profile/facts.ts';
-import { runPac } from './profile/run-pac.ts';
 
 interface Options extends AskerOptions, IdentityOptions {
   readonly config?: string;

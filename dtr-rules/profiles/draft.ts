@@ -3,11 +3,16 @@
 import type { WaysIn } from './check.ts';
 import type { RunPac } from './pac.ts';
 import type { Plan } from './plan.ts';
-import type { Note, ProfileFile, ProfileInput } from './profile.ts';
+import type { Note, ProfileFacts, ProfileFile, ProfileInput } from './profile.ts';
 
 export interface Making extends ProfileInput {
   readonly plan: Plan;
   readonly runPac: RunPac;
+}
+
+/** All that is known where a gateway makes what it serves. */
+export interface Serving extends Pick<Making, 'plan' | 'set' | 'now' | 'runPac'> {
+  readonly facts: Pick<ProfileFacts, 'gateway' | 'failMode'>;
 }
 
 /** What a kind makes of a plan. */

@@ -1,14 +1,15 @@
 // Owns the list of profile kinds and making one: compile, then check what was made against the rules.
 
 import type { CompiledSet } from '../compile.ts';
+import type { RuleSet } from '../rule.ts';
 import { makeAppleRelay, makeRelayDeclaration } from './apple-relay.ts';
 import { disagreements, inWords } from './check.ts';
 import { makeAndroid, makeChromiumJson, makeChromiumPlist, makeChromiumReg } from './chromium.ts';
 import { makeApt, makeCurl, makeEnv, makeGit } from './command-line.ts';
-import { type Draft, type Kind, type Making, ProfileError } from './draft.ts';
+import { type Draft, type Kind, ProfileError, type Serving } from './draft.ts';
 import { makeFirefox } from './firefox.ts';
 import { lengthNotes, pacText, pacType, type RunPac, waysInPac } from './pac.ts';
-import { planOf } from './plan.ts';
+import { type Plan, planOf } from './plan.ts';
 import { formatEndpoint, type Profile, type ProfileInput } from './profile.ts';
 import { makePvd } from './pvd.ts';
 import { makeWindows } from './windows.ts';
@@ -65,7 +66,21 @@ export function makeProfile(
 ): Profile {
   const { set } = compiled;
   const plan = planOf(compiled, input);
-  const draft = kinds[kind].make({ ...input, set, plan });
+  return checked(kinds[kind].make({ ...input, set, plan }), set, plan);
+}
+
+/** What a gateway serves to all applications of its devices: the same as the profile of that name. */
+export function makeServed(
+  kind: 'pac' | 'pvd',
+  compiled: CompiledSet,
+  input: Omit<Serving, 'plan' | 'set'>,
+): Profile {
+  const { set } = compiled;
+  const plan = planOf(compiled, { ...input, app: null });
+  return checked(kinds[kind].make({ ...input, set, plan }), set, plan);
+}
+
+function checked(draft: Draft, set: RuleSet, plan: Plan): Profile {
   const notes = [...plan.notes, ...draft.notes];
   if (draft.waysIn !== null) {
     const found = disagreements(set, plan, { notes, waysIn: draft.waysIn });
@@ -79,7 +94,7 @@ export function makeProfile(
   return { files: draft.files, notExpressed, changesAt: plan.changesAt };
 }
 
-function makePac({ plan, set, facts, runPac }: Making): Draft {
+function makePac({ plan, set, facts, runPac }: Serving): Draft {
   const proxy = `HTTPS ${formatEndpoint(facts.gateway)}`;
   const content = pacText(plan, proxy, set.name);
   return {

@@ -1,12 +1,12 @@
 // Owns the provisioning domain (RFC 8801): the rules in their order, for clients that ask the gateway for them.
 
-import { inRange, parseAddressRange } from '../address.ts';
+import { type AddressRange, compileAddressTable, parseAddressRange } from '../address.ts';
 import { compileGlob } from '../glob.ts';
 import { formatMoment } from '../moment.ts';
 import type { PortRange, Target } from '../rule.ts';
 import { blocksOf } from './blocks.ts';
 import type { WaysIn } from './check.ts';
-import { type Draft, type Making, remark } from './draft.ts';
+import { type Draft, remark, type Serving } from './draft.ts';
 import type { Line, Plan } from './plan.ts';
 import { type Endpoint, type FailMode, formatEndpoint, type Note, type Way } from './profile.ts';
 import { parents, portsOf } from './relay-lists.ts';
@@ -25,7 +25,7 @@ interface PvdRule {
 const gateway = 'gateway';
 const dayMs = 86_400_000;
 
-export function makePvd({ plan, facts, now }: Making): Draft {
+export function makePvd({ plan, facts, now }: Serving): Draft {
   const content = pvdText(plan, facts.gateway, now);
   return {
     files: [{ name: 'pvd.json', contentType: pvdType, content }],
@@ -139,7 +139,6 @@ export function waysInPvd(content: string, failMode: FailMode): WaysIn {
   const read = rules.map((rule, index) => ({
     index,
     way: wayOf(rule, failMode),
-    ranges: (rule.subnets ?? []).flatMap((text) => parseAddressRange(text) ?? []),
     ports: rule.ports?.map(readPorts) ?? null,
     isForAll: rule.domains === undefined && rule.subnets === undefined,
   }));
@@ -152,14 +151,18 @@ export function waysInPvd(content: string, failMode: FailMode): WaysIn {
     }
   }
   const forAll = read.filter(({ isForAll }) => isForAll);
-  const withRanges = read.filter(({ ranges }) => ranges.length > 0);
+  const byAddress = compileAddressTable(
+    read.flatMap((value) =>
+      rangesOf(rules[value.index]?.subnets).map((range) => ({ range, value })),
+    ),
+  );
   return ({ host, address, port }) => {
     const named =
       address === null
         ? [host, ...parents(host).map((one) => `*.${one}`)].flatMap(
             (one) => byDomain.get(one) ?? [],
           )
-        : withRanges.filter(({ ranges }) => ranges.some((range) => inRange(address, range)));
+        : byAddress.find(address);
     const [first] = [...named, ...forAll]
       .filter(
         ({ ports }) => ports?.some(({ first, last }) => first <= port && port <= last) ?? true,
@@ -167,6 +170,10 @@ export function waysInPvd(content: string, failMode: FailMode): WaysIn {
       .toSorted((a, b) => a.index - b.index);
     return [first?.way ?? null];
   };
+}
+
+function rangesOf(subnets: PvdRule['subnets'] = []): readonly AddressRange[] {
+  return subnets.flatMap((text) => parseAddressRange(text) ?? []);
 }
 
 function wayOf({ proxies }: PvdRule, failMode: FailMode): Way {

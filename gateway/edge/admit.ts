@@ -230,7 +230,7 @@ function beginLine(asked: Asked, policy: Policy, parts: AdmitParts) {
 }
 
 /** For the log only: a client learns the reason, never the cause. */
-function messageOf(cause: unknown): string | null {
+export function messageOf(cause: unknown): string | null {
   if (cause === undefined) return null;
   if (!(cause instanceof Error)) return typeof cause === 'string' ? cause : 'unknown';
   return cause.cause instanceof Error ? `${cause.message}: ${cause.cause.message}` : cause.message;

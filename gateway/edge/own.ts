@@ -6,7 +6,7 @@ import { assignRules } from '../decision/decide.ts';
 import { type Identity, identify } from '../decision/identity.ts';
 import type { Policy } from '../decision/policy.ts';
 import type { Reason } from '../decision/reasons.ts';
-import type { AdmitParts } from './admit.ts';
+import { type AdmitParts, messageOf } from './admit.ts';
 import { type Answer, type AnswerOptions, answerRefusal } from './answer.ts';
 import { hearApp } from './app.ts';
 import type { DeviceConnection } from './connection.ts';
@@ -67,7 +67,11 @@ export async function answerOwn(request: OwnRequest, parts: OwnParts): Promise<A
   const startedAt = parts.now();
   // One snapshot from beginning to end.
   const asked = { request, policy: parts.policy(), own: parts.own(), id, parts };
-  const outcome = await resolveOwn(asked).catch((): Outcome => refused('gateway.internal'));
+  let cause: string | null = null;
+  const outcome = await resolveOwn(asked).catch((error: unknown): Outcome => {
+    cause = messageOf(error);
+    return refused('gateway.internal');
+  });
   const { identity, reason } = outcome;
   parts.telemetry.own({
     id,
@@ -76,6 +80,7 @@ export async function answerOwn(request: OwnRequest, parts: OwnParts): Promise<A
     method: request.method,
     deviceId: identity?.deviceId ?? null,
     reason,
+    cause,
     elapsedMs: parts.now() - startedAt,
   });
   if (outcome.answer !== null) return outcome.answer;
@@ -134,7 +139,8 @@ async function answerDevice({ request, policy, own, parts }: Asked): Promise<Out
   }
   if (known.action === 'refuse') return refused(known.reason, identity);
   if (own === null) return refused('request.not_proxied', identity);
-  const file = own.files[route.endpoint === 'pvd' ? 'pvd' : 'pac'](known.set, parts.now());
+  const kind = route.endpoint === 'pvd' ? 'pvd' : 'pac';
+  const file = await own.files[kind](known.set, parts.now());
   return { answer: answerFile(file, fields), reason: null, identity, members: null };
 }
 
@@ -148,7 +154,7 @@ async function answerToken({ request, policy, own, parts }: Asked): Promise<Outc
   const posture = await parts.posture.facts(deviceId);
   const known = assignRules({ identity, posture }, policy, parts.now());
   if (known.action === 'refuse') return refused('request.not_proxied', identity);
-  const answer = answerFile(own.files.pac(known.set, parts.now()), request.fields);
+  const answer = answerFile(await own.files.pac(known.set, parts.now()), request.fields);
   // One for each connection: those are counted, by source, as long as nobody is identified on them.
   const headers = { ...answer.headers, Connection: 'close' };
   return { answer: { ...answer, headers }, reason: null, identity, members: null };

@@ -80,6 +80,8 @@ export interface OwnAnswered {
   readonly method: string;
   readonly deviceId: string | null;
   readonly reason: Reason | null;
+  /** Of a fault of ours: what it was. */
+  readonly cause: string | null;
   readonly elapsedMs: number;
 }
 
@@ -239,7 +241,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         msg: `refused: ${reason}`,
       });
     },
-    own({ id, endpoint, connection, method, deviceId, reason, elapsedMs }) {
+    own({ id, endpoint, connection, method, deviceId, reason, cause, elapsedMs }) {
       own[endpoint].inc();
       if (reason !== null) refusals[reason].inc();
       inform(log, {
@@ -252,6 +254,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
           'zonegate.stage': stageOf(reason),
           'zonegate.reason': reason,
         }),
+        ...(cause !== null && { 'error.message': cause }),
         'zonegate.duration_ms': Math.round(elapsedMs * 10) / 10,
         msg: reason === null ? `served ${endpoint}` : `refused ${endpoint}: ${reason}`,
       });

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { compileRules } from '../../../dtr-rules/compile.ts';
 import { type KindName, kinds, makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleFile } from '../rule-file.ts';
 import { facts } from './facts.ts';
 

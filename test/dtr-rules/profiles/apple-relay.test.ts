@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { uuid5 } from '../../../cli/profile/uuid.ts';
 import { type CompiledSet, compileRules } from '../../../dtr-rules/compile.ts';
 import { makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
 import type { ProfileFacts } from '../../../dtr-rules/profiles/profile.ts';
 import { readRelayLists } from '../../../dtr-rules/profiles/relay-lists.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleFile, ruleSet } from '../rule-file.ts';
 import { facts } from './facts.ts';
 import { readPlist } from './read-plist.ts';

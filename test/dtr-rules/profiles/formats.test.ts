@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { ProfileError } from '../../../dtr-rules/profiles/draft.ts';
 import { type KindName, makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
 import { plistText } from '../../../dtr-rules/profiles/plist.ts';
 import type { ProfileFacts } from '../../../dtr-rules/profiles/profile.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleSet } from '../rule-file.ts';
 import { facts } from './facts.ts';
 import { readPlist } from './read-plist.ts';

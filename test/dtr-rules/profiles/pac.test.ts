@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import type { CompiledSet } from '../../../dtr-rules/compile.ts';
 import { makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
 import { lengthNotes } from '../../../dtr-rules/profiles/pac.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleSet } from '../rule-file.ts';
 import { facts } from './facts.ts';
 

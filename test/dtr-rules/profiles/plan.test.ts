@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { type CompiledSet, compileRules } from '../../../dtr-rules/compile.ts';
 import { makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
 import type { Application } from '../../../dtr-rules/rule.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleFile } from '../rule-file.ts';
 import { facts } from './facts.ts';
 

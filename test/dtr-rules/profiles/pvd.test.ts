@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { inRange, parseAddressRange } from '../../../dtr-rules/address.ts';
 import { blocksOf } from '../../../dtr-rules/profiles/blocks.ts';
 import { makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
 import { waysInPvd } from '../../../dtr-rules/profiles/pvd.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleSet, target } from '../rule-file.ts';
 import { facts } from './facts.ts';
 

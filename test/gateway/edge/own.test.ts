@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { test } from 'node:test';
-import { runPac } from '../../../cli/profile/run-pac.ts';
 import { deviceOfToken, pacPath } from '../../../gateway/edge/pac-token.ts';
+import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { DEVICE } from '../decision/policy-for.ts';
 import { authority, connectDevice, device, type Edge, runEdge, statusOf } from './running-edge.ts';
 
@@ -159,6 +159,21 @@ test('a token is for its device and no other', () => {
   assert.equal(deviceOfToken(token, 'another secret'), null);
   const [, proof] = token.split('.');
   assert.equal(deviceOfToken(`${Buffer.from('two').toString('base64url')}.${proof}`, secret), null);
+});
+
+test('a file that could not be made is a fault of the gateway, and the log says which', async (t) => {
+  const edge = await runEdge(t);
+  const failing = () => Promise.reject(new Error('it says something else'));
+  const { pacSecret } = edge.parts.own() ?? assert.fail();
+  const files = { pac: failing, pvd: failing };
+  Object.assign(edge.parts, { own: () => ({ files, pacSecret }) });
+  for (const path of ['/pac', '/.well-known/pvd', pacPath(DEVICE, secret)]) {
+    const got = await ask(t, edge, `GET ${path}`);
+    assert.equal(got.status, 500);
+    assert.equal(json(got)['reason'], 'gateway.internal');
+    assert.doesNotMatch(got.body, /something else/);
+    assert.equal(edge.lines.at(-1)?.['error.message'], 'it says something else');
+  }
 });
 
 test('it is counted and logged, and admits nothing', async (t) => {
