@@ -56,6 +56,30 @@ test('the fail mode decides whether Chromium may do without the PAC file', () =>
   assert.equal(policyOf({ failMode: 'open' }).ProxySettings['ProxyPacMandatory'], false);
 });
 
+test("that the machine's own names go direct is said where the rules have it otherwise", () => {
+  const own = "the machine's own names and addresses";
+  for (const [rules, chromium, firefox] of [
+    ['TUNNEL a.test', false, false],
+    ['TUNNEL localhost', true, true],
+    ['BLOCK 127.0.0.0/8', true, true],
+    ['TUNNEL dev.localhost', true, true],
+    ['TUNNEL 169.254.1.1', true, false],
+    ['TUNNEL [fe80::1]', true, false],
+    ['TUNNEL [::1]', true, true],
+    ['BYPASS localhost', false, false],
+    ['TUNNEL *', true, true],
+  ] as const)
+    for (const [kind, expected] of [
+      ['chromium', chromium],
+      ['firefox', firefox],
+    ] as const) {
+      const input = { app: null, now: 0, facts, runPac };
+      const { notExpressed } = makeProfile(kind, ruleSet(rules), input);
+      const isSaid = notExpressed.some(({ what }) => what === own);
+      assert.equal(isSaid, expected, `${kind}: ${rules}`);
+    }
+});
+
 test('a PAC file that is served is named by its address', () => {
   const pacUrl = 'https://gw.example.net/pac';
   assert.equal(policyOf({ pacUrl }).ProxySettings['ProxyPacUrl'], pacUrl);

@@ -105,6 +105,37 @@ test('names of things that every object has are names like others', () => {
   assert.equal(asking('TUNNEL __proto__')('https://__proto__/'), gateway);
 });
 
+test('of all that fits, whichever table it is in, the first rule decides', () => {
+  const ask = asking(
+    'TUNNEL one.a.test:443,8000-8999',
+    'BYPASS *.a.test:443,one.b.test',
+    'TUNNEL login*,*word*:8080,*.a.test,10.0.0.0/8:443',
+    'BYPASS 10.1.0.0/16,255.255.255.255,[::/0]:443',
+    'TUNNEL *:443,[2001:db8::/32],one.b.test',
+    'BYPASS *.b.test',
+  );
+  for (const [url, expected] of [
+    ['https://one.a.test/', gateway],
+    ['https://one.a.test:8500/', gateway],
+    ['https://two.a.test/', 'DIRECT'],
+    ['http://two.a.test/', gateway],
+    ['https://one.b.test/', 'DIRECT'],
+    ['http://login.test/', gateway],
+    ['http://a-word-b:8080/', gateway],
+    ['http://a-word-b/', 'DIRECT'],
+    ['https://10.1.0.1/', gateway],
+    ['http://10.1.0.1/', 'DIRECT'],
+    ['https://255.255.255.255/', 'DIRECT'],
+    ['https://11.0.0.1/', gateway],
+    ['http://11.0.0.1/', 'DIRECT'],
+    ['https://[2001:db8::1]/', 'DIRECT'],
+    ['http://[2001:db8::1]/', gateway],
+    ['https://any.b.test/', gateway],
+    ['http://any.b.test/', 'DIRECT'],
+  ] as const)
+    assert.equal(ask(url, new URL(url).hostname.replace(/^\[|\]$/g, '')), expected, url);
+});
+
 test('IPv6 literals are understood in every form, with brackets and without', () => {
   const ask = asking('TUNNEL 2001:db8::/32', 'TUNNEL 192.0.2.0/24:8080');
   for (const text of [

@@ -5,15 +5,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { inRange, parseAddressRange } from '../../../dtr-rules/address.ts';
 import { blocksOf } from '../../../dtr-rules/profiles/blocks.ts';
-import { makeProfile } from '../../../dtr-rules/profiles/kinds.ts';
+import { makeServed } from '../../../dtr-rules/profiles/kinds.ts';
 import { waysInPvd } from '../../../dtr-rules/profiles/pvd.ts';
 import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleSet, target } from '../rule-file.ts';
 import { facts } from './facts.ts';
 
-function made(rules: readonly string[], now = 0) {
-  const input = { app: null, now, facts, runPac };
-  const { files, notExpressed } = makeProfile('pvd', ruleSet(...rules), input);
+function made(rules: readonly string[], now = 0, failMode: 'closed' | 'open' = 'closed') {
+  const input = { facts: { ...facts, failMode }, now, runPac };
+  const { files, notExpressed } = makeServed('pvd', ruleSet(...rules), input);
   const document = JSON.parse(String(files[0]?.content)) as Readonly<Record<string, unknown>>;
   return { document, rules: document['proxy-match'], notes: notExpressed };
 }
@@ -56,6 +56,24 @@ test('subdomains alone are said by saying first what the domain gets', () => {
   ]);
 });
 
+test('any name and address is said by leaving both out', () => {
+  assert.deepEqual(made(['TUNNEL *:443', 'BYPASS *']).rules, [
+    { ports: ['443'], ...through },
+    past,
+    past,
+  ]);
+});
+
+test('open, it is declared that clients decide what goes direct without the gateway', () => {
+  const open = made(['TUNNEL .a.test:443', 'BLOCK b.test'], 0, 'open');
+  const notes = ['what goes direct without the gateway, and what does not', 'port 443'];
+  assert.deepEqual(open.rules, made(['TUNNEL .a.test:443', 'BLOCK b.test']).rules);
+  assert.deepEqual(
+    open.notes.map(({ what }) => what),
+    notes,
+  );
+});
+
 test('a `*` inside of a name is declared', () => {
   const { rules, notes } = made(['TUNNEL login-*.test']);
   assert.deepEqual(rules, [past]);
@@ -75,6 +93,17 @@ test('blocks hold a range and nothing else', () => {
       assert.equal(holders.length, first <= c && c <= last ? 1 : 0);
     }),
   );
+  for (const [first, last, expected] of [
+    [0n, 0n, ['0.0.0.0/32']],
+    [0n, 255n, ['0.0.0.0/24']],
+    // Neither may the last one reach too far, nor the first one begin too early.
+    [0n, 254n, ['/25', '/26', '/27', '/28', '/29', '/30', '/31', '/32']],
+    [1n, 255n, ['/32', '/31', '/30', '/29', '/28', '/27', '/26', '/25']],
+  ] as const) {
+    const blocks = blocksOf({ family: 4, first, last, text: '' });
+    assert.equal(blocks.length, expected.length);
+    for (const [at, block] of blocks.entries()) assert.ok(block.endsWith(expected[at] ?? '?'));
+  }
   const all = { family: 6, first: 0n, last: (1n << 128n) - 1n, text: '' } as const;
   assert.deepEqual(blocksOf(all), ['::/0']);
 });
