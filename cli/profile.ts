@@ -1,17 +1,10 @@
 // `zonegate profile`: makes of the rules what devices understand, and says what of the rules it cannot say.
 
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { Argument, type Command, Option } from 'commander';
 import { platforms, postures } from '../dtr-rules/parse-rules.ts';
 import { ProfileError } from '../dtr-rules/profiles/draft.ts';
 import { type KindName, kinds, makeProfile } from '../dtr-rules/profiles/kinds.ts';
-import {
-  formatEndpoint,
-  type NotExpressed,
-  type Profile,
-  type ProfileFile,
-} from '../dtr-rules/profiles/profile.ts';
+import { formatEndpoint, type NotExpressed, type Profile } from '../dtr-rules/profiles/profile.ts';
 import type { GatewayConfig } from '../gateway/config/config.ts';
 import { pacPath } from '../gateway/edge/pac-token.ts';
 import { runPac } from '../gateway/edge/run-pac.ts';
@@ -21,8 +14,10 @@ import { type ExitCode, plural, print, say, sayIssues, UsageError } from './outp
 import type { IdentityOptions } from './profile/apple.ts';
 import { type AskerOptions, chooseApplication, chooseSet } from './profile/choose.ts';
 import { factsOf } from './profile/facts.ts';
+import { type SigningOptions, signerOf, signProfile } from './profile/signing.ts';
+import { writeFiles } from './profile/write.ts';
 
-interface Options extends AskerOptions, IdentityOptions {
+interface Options extends AskerOptions, IdentityOptions, SigningOptions {
   readonly config?: string;
   readonly out?: string;
   readonly url?: boolean;
@@ -51,6 +46,9 @@ export function addProfile(program: Command): void {
       '--identity-password-file <file>',
       'password of that file; left out: ZONEGATE_IDENTITY_PASSWORD',
     )
+    .option('--sign-certificate <file>', 'apple-relay: sign it with this certificate, PEM')
+    .option('--sign-key <file>', 'and its private key')
+    .option('--sign-chain <file>', 'and authorities above it, to be sent along')
     .option('--url', 'pac: print where the gateway serves it to the device')
     .option('-o, --out <path>', 'write to this file, or into this folder; left out: to stdout')
     .option('--json', 'print one JSON document')
@@ -76,9 +74,12 @@ async function profile(kind: KindName, options: Options): Promise<ExitCode> {
   if (options.url === true) return printUrl(kind, options, gateway.config);
   const set = await chooseSet(options, gateway);
   const app = chooseApplication(options, gateway);
-  const facts = await factsOf(gateway.config.profiles, folder, options);
+  const { profiles } = gateway.config;
+  const facts = await factsOf(profiles, folder, options);
+  const signer = await signerOf(kind, options, { profiles, folder });
   try {
-    const made = makeProfile(kind, set, { app, facts, now: Date.now(), runPac });
+    const checked = makeProfile(kind, set, { app, facts, now: Date.now(), runPac });
+    const made = signer === null ? checked : signProfile(checked, signer);
     if (options.json === true) print(JSON.stringify(toJson(kind, set.set.name, made)));
     else await hand(made, options.out);
     if (options.json !== true) sayNotes(made.notExpressed);
@@ -117,21 +118,15 @@ function printUrl(
 async function hand({ files }: Profile, out: string | undefined): Promise<void> {
   const [first] = files;
   if (out === undefined) {
-    if (files.length !== 1 || first === undefined || typeof first.content !== 'string') {
+    const isForTerminals = typeof first?.content === 'string' || process.stdout.isTTY !== true;
+    if (files.length !== 1 || first === undefined || !isForTerminals) {
       const list = files.map(({ name }) => name).join(', ');
       throw new UsageError(`this profile is ${list}: name a folder for it with --out`);
     }
     process.stdout.write(first.content);
     return;
   }
-  const isFolder = files.length > 1 || (await stat(out).catch(() => null))?.isDirectory() === true;
-  for (const file of files) await write(isFolder ? join(out, file.name) : out, file);
-}
-
-async function write(path: string, { content }: ProfileFile): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, content);
-  say(`wrote ${path} (${Buffer.byteLength(content)} bytes)`);
+  await writeFiles(files, out);
 }
 
 /** Rules that share a note share a line: a thousand of them are not read. */
@@ -150,10 +145,11 @@ function toJson(kind: string, set: string, { files, notExpressed, changesAt }: P
   return {
     kind,
     rule_set: set,
-    files: files.map(({ name, contentType, content }) => ({
+    files: files.map(({ name, contentType, content, isSecret = false }) => ({
       name,
       content_type: contentType,
       bytes: Buffer.byteLength(content),
+      secret: isSecret,
       ...(typeof content === 'string'
         ? { text: content }
         : { base64: Buffer.from(content).toString('base64') }),

@@ -1,9 +1,9 @@
 // What Apple's devices have to know: names from the configuration, and where their certificate comes from.
 
-import { readFile } from 'node:fs/promises';
 import type { AppleFacts, AppleIdentity } from '../../dtr-rules/profiles/profile.ts';
 import type { GatewayConfig } from '../../gateway/config/config.ts';
 import { UsageError } from '../output.ts';
+import { readInput } from './input.ts';
 import { uuid5 } from './uuid.ts';
 
 type Profiles = NonNullable<GatewayConfig['profiles']>;
@@ -38,8 +38,10 @@ async function identityOf(
   if (identity === undefined) return null;
   const [, file] = /^pkcs12:(.+)$/.exec(identity) ?? [];
   if (file !== undefined) return await readPkcs12(file, options.identityPasswordFile);
-  if (identity === 'acme' && acme !== null) return { kind: 'acme', payload: acmePayload(acme) };
-  if (identity === 'scep' && scep !== null) return { kind: 'scep', payload: scepPayload(scep) };
+  if (identity === 'acme' && acme !== null)
+    return { kind: 'acme', payload: acmePayload(acme), isSecret: false };
+  if (identity === 'scep' && scep !== null)
+    return { kind: 'scep', payload: scepPayload(scep), isSecret: scep.challenge !== null };
   if (identity === 'acme' || identity === 'scep') {
     throw new UsageError(`the configuration has no \`profiles.apple.${identity}\``);
   }
@@ -47,11 +49,11 @@ async function identityOf(
 }
 
 async function readPkcs12(file: string, passwordFile: string | undefined): Promise<AppleIdentity> {
-  const content = await read(file);
+  const content = await readInput(file);
   const password =
     passwordFile === undefined
       ? process.env[passwordVariable]
-      : (await read(passwordFile)).toString().replace(/\r?\n$/, '');
+      : (await readInput(passwordFile)).toString().replace(/\r?\n$/, '');
   if (password === undefined) {
     throw new UsageError(
       `the password of \`${file}\` comes from --identity-password-file or from ${passwordVariable}`,
@@ -59,21 +61,13 @@ async function readPkcs12(file: string, passwordFile: string | undefined): Promi
   }
   return {
     kind: 'pkcs12',
+    isSecret: true,
     payload: {
       PayloadContent: new Uint8Array(content),
       PayloadCertificateFileName: 'device.p12',
       Password: password,
     },
   };
-}
-
-async function read(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    throw new UsageError(`cannot read \`${file}\` (${code})`, { cause: error });
-  }
 }
 
 const clientAuth = '1.3.6.1.5.5.7.3.2';

@@ -1,11 +1,11 @@
 // What devices have to know of the gateway, from the configuration and the files it names.
 
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { ProfileFacts } from '../../dtr-rules/profiles/profile.ts';
 import type { GatewayConfig } from '../../gateway/config/config.ts';
 import { UsageError } from '../output.ts';
 import { appleFactsOf, type IdentityOptions } from './apple.ts';
+import { readInput } from './input.ts';
 
 export async function factsOf(
   profiles: GatewayConfig['profiles'],
@@ -20,18 +20,10 @@ export async function factsOf(
   const { authority, apple: _, pacSecret: __, pacServer: ___, ...facts } = profiles;
   return {
     ...facts,
-    authority: authority === null ? null : await readPem(authority, folder),
+    authority:
+      authority === null
+        ? null
+        : (await readInput(resolve(folder, authority), 'of `profiles.authority`')).toString(),
     apple: await appleFactsOf(profiles, options),
   };
-}
-
-async function readPem(file: string, folder: string): Promise<string> {
-  try {
-    return await readFile(resolve(folder, file), 'utf8');
-  } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    throw new UsageError(`cannot read \`${file}\` of \`profiles.authority\` (${code})`, {
-      cause: error,
-    });
-  }
 }

@@ -41,7 +41,14 @@ export function makeAppleRelay(making: Making): Draft {
   };
   const content = plistText(profile);
   return {
-    files: [{ name: 'zonegate.mobileconfig', contentType: mobileConfigType, content }],
+    files: [
+      {
+        name: 'zonegate.mobileconfig',
+        contentType: mobileConfigType,
+        content,
+        isSecret: identity.isSecret,
+      },
+    ],
     notes: relayNotes(making, apple, lists),
     waysIn: waysInRelay(making, relay),
   };

@@ -50,6 +50,8 @@ export interface AppleFacts {
 export interface AppleIdentity {
   readonly kind: 'pkcs12' | 'scep' | 'acme';
   readonly payload: { readonly [key: string]: PlistValue };
+  /** Whether the payload holds a password or a key. */
+  readonly isSecret: boolean;
 }
 
 export interface ProfileInput {
@@ -64,6 +66,8 @@ export interface ProfileFile {
   readonly name: string;
   readonly contentType: string;
   readonly content: string | Uint8Array;
+  /** It holds a password or a key: only its owner may read it. */
+  readonly isSecret?: boolean;
 }
 
 /** Something the rules say and the profile cannot. The gateway enforces the rules all the same for what reaches it. */

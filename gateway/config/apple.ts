@@ -51,6 +51,10 @@ const scep = section({
   keyUsage: z.int().min(0).max(5).default(5),
 });
 
+const path = z.string().min(1).meta({ description: 'a path, relative to the configuration file' });
+
+const signing = section({ certificate: path, key: path, chain: optional(path) });
+
 export const appleSection = section({
   identifier: optional(
     z
@@ -60,4 +64,5 @@ export const appleSection = section({
   visibleName: z.string().min(1).max(100).default('Company gateway'),
   acme: optional(acme),
   scep: optional(scep),
+  signing: optional(signing),
 }).prefault({});

@@ -192,6 +192,12 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'profiles.apple.scep.challenge': 'the shared secret; it becomes a part of the profile',
   'profiles.apple.scep.keySize': 'size of the RSA key in bits',
   'profiles.apple.scep.keyUsage': 'what the key is for: 1 signing, 4 encryption, 5 both',
+  'profiles.apple.signing':
+    'what configuration profiles are signed with; left out: they are not, unless `--sign-certificate` says so',
+  'profiles.apple.signing.certificate':
+    'a certificate that devices trust, PEM, the own one first; authorities above it may follow',
+  'profiles.apple.signing.key': 'its private key, PEM without a passphrase',
+  'profiles.apple.signing.chain': 'more authorities between it and one that devices have, PEM',
   'profiles.deviceFiles.certificate': "where on the devices the device's certificate is, PEM",
   'profiles.deviceFiles.key': 'and its private key',
   'profiles.deviceFiles.authority': 'and a copy of `profiles.authority`',

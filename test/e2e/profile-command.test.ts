@@ -1,7 +1,7 @@
 // `zonegate profile` as it is called: which rule set it takes, where it writes, and what it says of what it cannot do.
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type GatewayFolder, makeGatewayFolder } from '../support/gateway-folder.ts';
@@ -74,6 +74,49 @@ test('with --out it is written to a file, or into a folder under its own name', 
   assert.equal(await readFile(join(made.folder, 'zonegate.pac'), 'utf8'), text);
 });
 
+test('a profile with a secret in it is for its owner alone, others are for everybody', async () => {
+  const modeOf = async (name: string) => (await stat(join(made.folder, name))).mode & 0o777;
+  const apple = join(made.folder, 'secret.mobileconfig');
+  // What stood there before could be read by all.
+  await writeFile(apple, 'of old');
+  await chmod(apple, 0o644);
+  assert.equal((await profile('apple-relay', '--set', 'macs', '--out', apple)).code, 0);
+  assert.equal(await modeOf('secret.mobileconfig'), 0o600);
+  const pac = join(made.folder, 'open.pac');
+  assert.equal((await profile('pac', '--set', 'macs', '--out', pac)).code, 0);
+  assert.equal(await modeOf('open.pac'), 0o644 & ~process.umask());
+});
+
+test('a file is replaced whole, and a link to it stays one', async () => {
+  const folder = join(made.folder, 'replaced');
+  await mkdir(folder);
+  const [old, other, linked] = ['a.pac', 'b.pac', 'link.pac'].map((name) => join(folder, name));
+  assert.ok(old !== undefined && other !== undefined && linked !== undefined);
+  await writeFile(old, 'of old');
+  // Whoever has the old one open, or by another name, keeps it as it was.
+  await link(old, other);
+  await symlink('a.pac', linked);
+  assert.equal((await profile('pac', '--set', 'macs', '--out', linked)).code, 0);
+  assert.match(await readFile(old, 'utf8'), /FindProxyForURL/);
+  assert.equal(await readFile(other, 'utf8'), 'of old');
+  assert.deepEqual((await readdir(folder)).sort(), ['a.pac', 'b.pac', 'link.pac']);
+});
+
+test('what cannot be written says so, and leaves nothing behind', async () => {
+  const file = join(made.folder, 'in-the-way');
+  await writeFile(file, '');
+  const { code, stderr } = await profile('pac', '--set', 'macs', '--out', join(file, 'x.pac'));
+  assert.equal(code, 2);
+  assert.match(stderr, /^zonegate: cannot write `.*x\.pac`: /);
+});
+
+test('a pipe is written to, not replaced', async () => {
+  const config = join(made.folder, 'zonegate.yaml');
+  const command = `cli/main.ts profile pac --set macs --config ${config} --out /dev/stdout`;
+  const { stdout } = await run('sh', ['-c', `${process.execPath} ${command} | cat`]);
+  assert.match(stdout, /FindProxyForURL/);
+});
+
 test('without `profiles` in the configuration it says what to add', async () => {
   await using bare = await makeGatewayFolder({});
   const config = join(bare.folder, 'zonegate.yaml');
@@ -111,7 +154,7 @@ test('Apple devices are told of the SCEP server of the configuration', async () 
 test('an identity that is not there is wrong usage', async () => {
   for (const [identity, expected] of [
     ['acme', /no `profiles\.apple\.acme`/],
-    ['pkcs12:/nowhere', /cannot read `\/nowhere` \(ENOENT\)/],
+    ['pkcs12:/nowhere', /cannot read `\/nowhere`: there is no such file/],
     ['other', /`acme`, `scep` or `pkcs12:FILE`/],
   ] as const) {
     const { code, stderr } = await profile('apple-relay', '--set', 'macs', '--identity', identity);

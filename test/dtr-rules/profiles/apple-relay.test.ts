@@ -183,7 +183,10 @@ const acme = {
 
 test('every payload has the keys and types of the schema, and nothing else', () => {
   assert.ok(facts.apple);
-  const apple = { ...facts.apple, identity: { kind: 'acme', payload: acme } } as const;
+  const apple = {
+    ...facts.apple,
+    identity: { kind: 'acme', payload: acme, isSecret: false },
+  } as const;
   const set = ruleSet('BYPASS www.a.test,.b.a.test', 'TUNNEL .a.test,c.test');
   const { text } = made('apple-relay', set, { apple, authority: pem });
   const profile = readPlist(text) as Dict;
@@ -255,7 +258,10 @@ test('the declaration says the same, and names the asset with the certificate', 
 
 test('a PKCS #12 file is an asset by another name', () => {
   assert.ok(facts.apple);
-  const apple = { ...facts.apple, identity: { kind: 'pkcs12', payload: {} } } as const;
+  const apple = {
+    ...facts.apple,
+    identity: { kind: 'pkcs12', payload: {}, isSecret: true },
+  } as const;
   const { notes } = made('apple-relay-declaration', ruleSet('TUNNEL a.test'), { apple });
   assert.match(JSON.stringify(notes), /`com\.apple\.asset\.credential\.identity`/);
 });

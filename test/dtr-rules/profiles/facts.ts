@@ -19,7 +19,11 @@ export const facts: ProfileFacts = {
   apple: {
     identifier: 'net.example.gw.zonegate',
     visibleName: 'Example gateway',
-    identity: { kind: 'acme', payload: { DirectoryURL: 'https://ca.example.net/directory' } },
+    identity: {
+      kind: 'acme',
+      payload: { DirectoryURL: 'https://ca.example.net/directory' },
+      isSecret: false,
+    },
     uuidOf: uuid5,
   },
 };
