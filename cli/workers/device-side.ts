@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import type { Hono } from 'hono';
 import type { Loaded } from '../../gateway/config/load.ts';
+import { sourcesOf } from '../../gateway/config/posture-sources.ts';
 import { createDeviceHealth } from '../../gateway/device-health.ts';
 import { mountDevicesApi } from '../../gateway/devices-api.ts';
 import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
@@ -152,7 +153,9 @@ async function openPosture(
 ): Promise<PostureService> {
   const posture = createPostureService({ loaded, metrics, store: state.posture });
   const { cache } = posture;
-  const believes = loaded.config.posture.source.kind !== 'inventory';
+  const believes = sourcesOf(loaded.config.posture).every(
+    ({ source }) => source.kind !== 'inventory',
+  );
   state.follow(createPeer({ rows: state.posture, cache, believes, log }));
   try {
     await cache.restore();
