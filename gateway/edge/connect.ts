@@ -1,7 +1,6 @@
 // CONNECT over HTTP/1.1: admit, answer 200, copy bytes until both sides have ended.
 
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
@@ -11,7 +10,8 @@ import { parseConnectTarget } from '../decision/target.ts';
 import { type AdmitParts, type Admitted, admit, type Reached, type Way } from './admit.ts';
 import { type AnswerOptions, answerRefusal, sayLast, toBytes } from './answer.ts';
 import { abandon, connectionOf } from './connection.ts';
-import { isPlainConnect } from './request-head.ts';
+import { fieldValues } from './fields.ts';
+import { type ConnectHead, isPlainConnect } from './request-head.ts';
 import { splice } from './splice.ts';
 import { endTurns } from './turns.ts';
 
@@ -28,15 +28,15 @@ const established = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 const maxEarlyBytes = 65_536;
 
 export async function handleConnect(
-  request: IncomingMessage,
+  request: ConnectHead,
   socket: TLSSocket,
-  head: Buffer,
+  early: Buffer,
   parts: CarryParts,
 ): Promise<void> {
   // The HTTP server has let go of the socket and its time-outs; errors are ours from here on.
   socket.on('error', () => socket.destroy());
   if (socket.destroyed || !endTurns(socket)) return void socket.destroy();
-  const connection = connectionOf(request.socket as TLSSocket, parts.readPeer);
+  const connection = connectionOf(socket, parts.readPeer);
   const target = isPlainConnect(request) ? parseConnectTarget(request.url ?? '') : null;
   if (target === null) {
     const reason = 'request.malformed';
@@ -46,15 +46,15 @@ export async function handleConnect(
   }
   const fields = request.rawHeaders;
   const asked = { kind: 'connect', method: 'CONNECT', target, fields, connection } as const;
-  const takeEarly = holdEarly(socket, head);
+  const takeEarly = holdEarly(socket, early);
   const admitted = await admit(asked, parts, parts.reach);
-  const early = takeEarly();
+  const held = takeEarly();
   // After a refused CONNECT nothing more is read from this connection (RFC 9931 section 8, threats H10).
   if (!admitted.ok) return refuse(socket, admitted.reason, admitted.id, request, parts);
 
   socket.setNoDelay(true);
   if (!socket.destroyed) socket.write(established);
-  return carryTunnel(socket, admitted, early, parts);
+  return carryTunnel(socket, admitted, held, parts);
 }
 
 /** From an open way to its end. Not async, and nobody awaits it: their frames would keep the request, and
@@ -99,9 +99,10 @@ function refuse(
   socket: TLSSocket,
   reason: Reason,
   id: string,
-  request: IncomingMessage,
+  request: ConnectHead,
   parts: CarryParts,
 ): void {
-  const answer = answerRefusal(reason, id, request.headers.accept, parts.answer());
+  const accept = fieldValues(request.rawHeaders, 'accept').join(', ');
+  const answer = answerRefusal(reason, id, accept, parts.answer());
   sayLast(socket, toBytes(answer));
 }

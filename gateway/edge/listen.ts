@@ -8,9 +8,11 @@ import { type ArrivalOptions, guardArrivals } from './arrivals.ts';
 import type { ForwardParts } from './carry.ts';
 import { handleConnect } from './connect.ts';
 import { connectionOf, markSurplus } from './connection.ts';
+import { createFirstWords, type FirstWordsOptions } from './first-words.ts';
 import { handleForward } from './forward.ts';
 import { createH2, type H2 } from './h2.ts';
 import { contextOf, type Listener, opening, type TlsMaterial } from './listener.ts';
+import type { ConnectHead } from './request-head.ts';
 import type { Strangers } from './strangers.ts';
 import { type Exchange, takeTurn } from './turns.ts';
 import { hearFaults } from './unreadable.ts';
@@ -56,10 +58,10 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
   const { strangers, watch } = guardArrivals(server, options, parts);
   const open = opening(server, options);
   const wiring = { strangers, parts, restMs: options.idleConnectionMs + options.headTimeoutMs };
-  wire(server, wiring);
-  const h2 = options.h2 ? offerH2(server, wiring, options) : null;
+  const connect = wire(server, wiring);
+  const { drain } = divide(server, connect, wiring, options);
   watch();
-  return await open({ telemetry: parts.telemetry, drain: () => h2?.drain() });
+  return await open({ telemetry: parts.telemetry, drain });
 }
 
 interface Wiring {
@@ -78,25 +80,49 @@ function meet(socket: TLSSocket, { strangers, parts }: Wiring): void {
   if (!parts.connections.enter(who.identity.deviceId, socket)) markSurplus(socket);
 }
 
-/** Connections on which `h2` was chosen leave the HTTPS server for an HTTP/2 one; the others stay. The
- *  HTTPS server is the one that listens: only then does Node watch the time-outs of HTTP/1.1. */
-function offerH2(server: Server, wiring: Wiring, options: ListenOptions): H2 {
-  const h2 = createH2(wiring.parts, {
+/** Connections on which `h2` was chosen leave the HTTPS server for an HTTP/2 one, those that begin with a
+ *  plain CONNECT become tunnels; the others stay. The HTTPS server is the one that listens: only then does
+ *  Node watch the time-outs of HTTP/1.1. */
+function divide(
+  server: Server,
+  connect: FirstWordsOptions['connect'],
+  wiring: Wiring,
+  options: ListenOptions,
+): { readonly drain: () => void } {
+  const h2 = options.h2 ? offerH2(wiring, options) : null;
+  const http1 = server.listeners('secureConnection');
+  const firstWords = createFirstWords({
+    patienceMs: Math.min(1000, options.headTimeoutMs / 4),
+    connect,
+    leave(socket) {
+      for (const listener of http1) listener.call(server, socket);
+    },
+  });
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.destroyed) return;
+    if (socket.alpnProtocol === 'h2') h2?.adopt(socket);
+    else firstWords.hear(socket);
+  });
+  return {
+    drain() {
+      firstWords.leaveAll();
+      h2?.drain();
+    },
+  };
+}
+
+function offerH2(wiring: Wiring, options: ListenOptions): H2 {
+  return createH2(wiring.parts, {
     maxStreams: options.streamsPerConnection,
     maxHeadBytes,
     idleMs: options.idleConnectionMs,
     met: (socket) => meet(socket, wiring),
   });
-  const http1 = server.listeners('secureConnection');
-  server.removeAllListeners('secureConnection');
-  server.on('secureConnection', (socket: TLSSocket) => {
-    if (socket.alpnProtocol === 'h2') h2.adopt(socket);
-    else for (const listener of http1) listener.call(server, socket);
-  });
-  return h2;
 }
 
-function wire(server: Server, wiring: Wiring): void {
+/** Returns what makes a tunnel of a connection. */
+function wire(server: Server, wiring: Wiring): FirstWordsOptions['connect'] {
   const { parts, restMs } = wiring;
   const handle = async (exchange: Exchange): Promise<void> => {
     meet(exchange.request.socket as TLSSocket, wiring);
@@ -106,16 +132,17 @@ function wire(server: Server, wiring: Wiring): void {
     takeTurn({ request, response }, { handle, restMs });
   };
   // Not async: its frame would keep the request for as long as the tunnel lives.
-  const connect = (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
-    meet(request.socket as TLSSocket, wiring);
-    return handleConnect(request, socket, head, parts);
+  const carry = (request: ConnectHead, socket: TLSSocket, early: Buffer) => {
+    meet(socket, wiring);
+    return handleConnect(request, socket, early, parts);
+  };
+  const connect: FirstWordsOptions['connect'] = (request, socket, early) => {
+    Promise.try(carry, request, socket, early).catch(() => socket.destroy());
   };
   server.on('request', forward);
   server.on('checkContinue', forward);
   server.on('checkExpectation', forward);
-  server.on('connect', (request, socket, head) => {
-    Promise.try(connect, request, socket as TLSSocket, head).catch(() => socket.destroy());
-  });
+  server.on('connect', (request, socket, early) => connect(request, socket as TLSSocket, early));
   const upgrade = async (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
     meet(socket, wiring);
     await handleUpgrade(request, socket, head, parts);
@@ -124,4 +151,5 @@ function wire(server: Server, wiring: Wiring): void {
     upgrade(request, socket as TLSSocket, head).catch(() => socket.destroy());
   });
   hearFaults(server, parts);
+  return connect;
 }

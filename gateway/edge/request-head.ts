@@ -3,12 +3,15 @@
 import type { IncomingMessage } from 'node:http';
 import { fieldValues } from './fields.ts';
 
+/** What is to be known of a request head whose method is CONNECT. */
+export type ConnectHead = Pick<IncomingMessage, 'url' | 'httpVersion' | 'rawHeaders'>;
+
 // RFC 9112 section 3.2: `uri-host [":" port]`; a list, user information or a path is none of it.
 const hostField = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d*)?$/i;
 
 /** One known version, one Host, at most one framing, no expectation but the one there is (threats
  *  H02, H03, H07, H17, H26). Host decides nothing here, but the next parser on the way may think otherwise. */
-export function isPlain(request: IncomingMessage): boolean {
+export function isPlain(request: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>): boolean {
   const { httpVersion, rawHeaders } = request;
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return false;
   const [host, ...otherHosts] = fieldValues(rawHeaders, 'host');
@@ -24,7 +27,7 @@ export function isPlain(request: IncomingMessage): boolean {
 }
 
 /** A CONNECT has no content; a length or coding would make two readings of what follows (threats H12). */
-export function isPlainConnect(request: IncomingMessage): boolean {
+export function isPlainConnect(request: ConnectHead): boolean {
   if (!isPlain(request) || fieldValues(request.rawHeaders, 'transfer-encoding').length > 0) {
     return false;
   }
