@@ -114,8 +114,11 @@ export function createMetrics(): Metrics {
       const counter = new prom.Counter({ name, help, labelNames: [...labels], registers });
       return (values) => counter.labels(values);
     },
-    histogram: (name, help, buckets) =>
-      new prom.Histogram({ name, help, buckets: [...buckets], registers }),
+    histogram(name, help, buckets) {
+      const histogram = new prom.Histogram({ name, help, buckets: [...buckets], registers });
+      // prom-client keeps it ready; called without this it makes two closures and hashes no labels.
+      return histogram.labels();
+    },
   };
 }
 
