@@ -13,10 +13,14 @@ import {
   idpSection,
   parseSignOn,
   parseZones,
+  type ZonesFile,
 } from '../idp-zone/config/parse.ts';
+import type { Locate } from '../idp-zone/decision/place.ts';
 import { runSignOnTests, type SignOnFile } from '../idp-zone/decision/run-tests.ts';
-import { compileZone, type ZoneSource } from '../idp-zone/decision/zone.ts';
+import { compileZones } from '../idp-zone/decision/zone.ts';
 import { checkKeysFile } from '../idp-zone/edge/keys.ts';
+import { joined } from '../idp-zone/edge/live-zones.ts';
+import { databases, readPlaces } from '../idp-zone/edge/places.ts';
 import type { IdpPolicy } from '../idp-zone/idp-zone.ts';
 import { type ConfigFile, readConfigFile } from '../runtime/config-file.ts';
 import type { Issue, Parsed, PlacedIssue } from '../runtime/issue.ts';
@@ -46,6 +50,14 @@ type WithGateway = z.output<typeof both>;
 type IdpOnly = z.output<typeof idpOnly>;
 type Common = Pick<WithGateway, keyof typeof commonShape | 'idp'>;
 
+export interface IdpPart {
+  readonly config: IdpConfig;
+  readonly policy: IdpPolicy;
+  /** Where zones and rules stand in them. */
+  readonly zonesFile: ConfigFile<ZonesFile>;
+  readonly signOnFile: ConfigFile<SignOnFile>;
+}
+
 /** Everything one process runs on, read at one moment. */
 export interface Everything {
   readonly file: string;
@@ -53,7 +65,7 @@ export interface Everything {
   readonly common: Common;
   readonly gateway: Loaded | null;
   readonly state: StateAddress;
-  readonly idp: { readonly config: IdpConfig; readonly policy: IdpPolicy } | null;
+  readonly idp: IdpPart | null;
   /** Values that must never reach a log. */
   readonly secrets: readonly string[];
   /** Files that hold nothing but a secret, absolute. */
@@ -101,7 +113,6 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
   inputs.push(...(idp?.inputs ?? []));
   secrets.push(...(idp?.secrets ?? []));
   if (issues.length > 0) return { ok: false, issues, inputs };
-  const policy = idp?.policy ?? null;
   return {
     ok: true,
     all: {
@@ -113,7 +124,7 @@ export async function loadEverything(file: string): Promise<EverythingRead> {
       secrets,
       secretFiles: main.config.inputs.slice(1),
       inputs,
-      idp: common.idp === null || policy === null ? null : { config: common.idp, policy },
+      idp: idp?.part ?? null,
     },
   };
 }
@@ -164,11 +175,29 @@ async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unkno
   const issues: PlacedIssue[] = await checkMaterial(config, main);
   if (!zones.ok) issues.push(...zones.issues);
   if (!signOn.ok) issues.push(...signOn.issues);
-  if (!zones.ok || !signOn.ok) return { issues, inputs, secrets: [], policy: null };
-  issues.push(...checkSignOn(signOn.config, zones.config.value));
-  const secrets = [...zones.config.secrets, ...signOn.config.secrets];
-  const policy: IdpPolicy = { zones: zones.config.value, signOn: signOn.config.value.policy };
-  return { issues, inputs, secrets, policy };
+  if (!zones.ok || !signOn.ok) return { issues, inputs, secrets: [], part: null };
+  const [zonesFile, signOnFile] = [zones.config, signOn.config];
+  const places = await loadPlaces(zonesFile);
+  inputs.push(...places.inputs);
+  issues.push(...places.issues);
+  const { locate } = places;
+  if (places.issues.length === 0) issues.push(...checkSignOn(signOnFile, zonesFile.value, locate));
+  const secrets = [...zonesFile.secrets, ...signOnFile.secrets];
+  const policy = { zones: zonesFile.value.zones, locate, signOn: signOnFile.value.policy };
+  return { issues, inputs, secrets, part: { config, policy, zonesFile, signOnFile } };
+}
+
+async function loadPlaces({ file, value: { places }, place }: ConfigFile<ZonesFile>) {
+  const at = (name: string | null) => name && resolve(dirname(file), name);
+  const files = { countries: at(places.countries), asns: at(places.asns) };
+  const read = await readPlaces(files);
+  const issues = (read.ok ? [] : read.issues).map(({ key, message }): PlacedIssue => {
+    const path = ['places', key];
+    const hint = 'check the path, its permissions, and that it is not compressed';
+    return { path, message: `\`${places[key]}\` ${message}`, hint, file, ...place(path) };
+  });
+  const inputs = databases.flatMap((key) => files[key] ?? []);
+  return { locate: read.ok ? read.locate : null, issues, inputs };
 }
 
 async function checkMaterial(
@@ -203,13 +232,14 @@ async function checkMaterial(
 
 function checkSignOn(
   file: ConfigFile<SignOnFile>,
-  zones: readonly ZoneSource[],
+  { zones }: ZonesFile,
+  locate: Locate | null,
 ): readonly PlacedIssue[] {
   const placed = (issue: Issue) => ({ ...issue, file: file.file, ...file.place(issue.path) });
   const names = checkZoneNames(file.value, zones);
   if (names.length > 0) return names.map(placed);
-  const compiled = zones.map((zone) => compileZone({ ...zone, pending: zone.feed !== null }));
-  return runSignOnTests(file.value, compiled).map(({ path, message }) =>
+  const compiled = compileZones(zones.map((zone) => joined(zone)));
+  return runSignOnTests(file.value, compiled, locate).map(({ path, message }) =>
     placed({ path, message, hint: null }),
   );
 }

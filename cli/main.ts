@@ -14,6 +14,7 @@ import { addProfile } from './profile.ts';
 import { addQuickstart } from './quickstart.ts';
 import { addRules } from './rules.ts';
 import { addServe } from './serve.ts';
+import { addZones } from './zones.ts';
 
 const program = new Command('zonegate')
   .description('Tunnel egress gateway with IP-zone enforcement.')
@@ -32,6 +33,7 @@ addExplain(program);
 addDoctor(program);
 addRules(program);
 addProfile(program);
+addZones(program);
 addHashPassword(program);
 for (const command of program.commands) command.exitOverride();
 

@@ -1,16 +1,18 @@
 // Builds the sign-in service from its configuration and policy, and wires the parts together.
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Readiness } from '../runtime/readiness.ts';
 import type { IdpConfig } from './config/parse.ts';
+import type { Locate } from './decision/place.ts';
 import type { SignOnPolicy } from './decision/sign-on.ts';
 import type { ZoneSource } from './decision/zone.ts';
 import { createAccounts } from './edge/accounts.ts';
 import { createAttempts } from './edge/attempts.ts';
 import { createFeedReader } from './edge/feed.ts';
-import { createGate } from './edge/gate.ts';
+import { createFindBlock, createGate } from './edge/gate.ts';
 import { createInteractions } from './edge/interaction.ts';
 import { type KeySet, readKeys } from './edge/keys.ts';
 import { createListener, type KeyPair, type Listener } from './edge/listener.ts';
@@ -21,6 +23,7 @@ import { createTelemetry, type Telemetry } from './edge/telemetry.ts';
 
 export interface IdpPolicy {
   readonly zones: readonly ZoneSource[];
+  readonly locate: Locate | null; // where an address is, as the databases say
   readonly signOn: SignOnPolicy;
 }
 
@@ -44,7 +47,13 @@ export interface IdpZone {
 export async function createIdpZone(options: IdpZoneOptions): Promise<IdpZone> {
   const { config, folder } = options;
   const keys = await readKeys(resolve(folder, config.keysFile));
-  const listener = await createListener({ ...config.listen, ...(await readPair(options)) });
+  const { proxyProtocol } = config;
+  const listener = await createListener({
+    ...config.listen,
+    ...(await readPair(options)),
+    proxyProtocol,
+    log: options.log,
+  });
   try {
     return serve(options, listener, keys);
   } catch (error) {
@@ -60,9 +69,11 @@ function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZo
   const zones = openZones(options, telemetry);
   let signOn = options.policy.signOn;
 
-  const facts = createFactsReader(config.trustedProxies);
+  const peerOf = (socket: Socket) => listener.peerOf(socket);
+  const inForce = () => zones.current();
+  const facts = createFactsReader({ ...config, peerOf });
   const accounts = createAccounts(config.users);
-  const gate = createGate({ policy: () => signOn, zones: () => zones.current(), facts, telemetry });
+  const gate = createGate({ policy: () => signOn, zones: inForce, facts, telemetry });
   const provider = createProvider({ ...config, issuer, keys, accounts, gate, facts, log });
   const attempts = createAttempts(Date.now);
   const names = new Map(config.clients.map(({ id, name }) => [id, name ?? id]));
@@ -70,15 +81,17 @@ function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZo
   const parts = { provider, accounts, attempts, gate, facts, telemetry, clientName };
   const interactions = createInteractions(parts);
 
-  zones.update(options.policy.zones);
-  listener.serve({ issuer, interactions, callback: provider.callback(), facts, log });
+  zones.update(options.policy.zones, options.policy.locate);
+  const findBlock = createFindBlock(inForce);
+  const callback = provider.callback();
+  listener.serve({ issuer, interactions, callback, facts, findBlock, telemetry, log });
   readiness.set('sign-in', 'ok');
   return {
     port: listener.port,
     issuer,
     // One assignment after the other, with nothing in between: no request sees new zones with old rules.
     update(policy) {
-      zones.update(policy.zones);
+      zones.update(policy.zones, policy.locate);
       signOn = policy.signOn;
       void renewCertificate(options, listener);
     },

@@ -1,6 +1,6 @@
 // Tells when one of some files has new content, however it got there: written, replaced, or linked anew.
 import { createHash } from 'node:crypto';
-import { type FSWatcher, readFileSync, realpathSync, watch } from 'node:fs';
+import { type FSWatcher, readFileSync, realpathSync, statSync, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 
 export interface FileWatch {
@@ -106,7 +106,7 @@ function realPath(path: string): string {
   }
 }
 
-// Reading is synchronous so that two checks never overlap; these are small files, and they rarely change.
+// Reading is synchronous so that two checks never overlap; the files are small or known by their inode, and they rarely change.
 function hasNewContent(paths: readonly string[], hashes: Map<string, string>): boolean {
   let changed = false;
   for (const path of paths) {
@@ -119,8 +119,13 @@ function hasNewContent(paths: readonly string[], hashes: Map<string, string>): b
   return changed;
 }
 
+// A database of places has a hundred megabytes: reading that here would hold everything else up.
+const LARGEST_HASHED_BYTES = 4 * 1024 * 1024;
+
 function contentHash(path: string): string | null {
   try {
+    const { size, ino, mtimeNs } = statSync(path, { bigint: true });
+    if (size > LARGEST_HASHED_BYTES) return `${ino} ${size} ${mtimeNs}`;
     const content = readFileSync(path);
     return content.length === 0 ? null : createHash('sha256').update(content).digest('hex');
   } catch {

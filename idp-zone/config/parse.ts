@@ -10,20 +10,19 @@ import {
   secretText,
   section,
 } from '../../runtime/schema.ts';
+import { forwardedFields } from '../decision/client-address.ts';
 import type { SignOnFile, SignOnTest } from '../decision/run-tests.ts';
 import type { SignOnPolicy, SignOnRule } from '../decision/sign-on.ts';
 import type { ZoneSource } from '../decision/zone.ts';
 import { parsePasswordHash } from '../edge/password.ts';
 import { addressRange, refuseDoubles } from './fields.ts';
-import { signOnFile, zonesFile } from './policy-schema.ts';
+import { signOnFile } from './sign-on-schema.ts';
+import { zonesFile } from './zones-schema.ts';
 
-const readZones = parseWith(zonesFile);
+export type ZonesFile = z.output<typeof zonesFile>;
+
+export const parseZones: (value: unknown) => Parsed<ZonesFile> = parseWith(zonesFile);
 const readSignOn = parseWith(signOnFile);
-
-export function parseZones(value: unknown): Parsed<readonly ZoneSource[]> {
-  const parsed = readZones(value);
-  return parsed.ok ? { ok: true, value: parsed.value.zones } : parsed;
-}
 
 export function parseSignOn(value: unknown): Parsed<SignOnFile> {
   const parsed = readSignOn(value);
@@ -37,11 +36,15 @@ export function parseSignOn(value: unknown): Parsed<SignOnFile> {
 
 // The two files meet here: a zone nobody wrote down would be a condition that never holds.
 export function checkZoneNames(file: SignOnFile, zones: readonly ZoneSource[]): readonly Issue[] {
-  const known = new Set(zones.map((zone) => zone.name));
+  const known = new Set(zones.filter(({ usage }) => usage === 'POLICY').map(({ name }) => name));
   const unknown = (names: readonly string[], path: Issue['path']) =>
     names.flatMap((zone, index): readonly Issue[] => {
       if (known.has(zone)) return [];
-      const message = `there is no zone \`${zone}\``;
+      const other = zones.find(({ name }) => name === zone);
+      const message =
+        other === undefined
+          ? `there is no zone \`${zone}\``
+          : `the zone \`${zone}\` is for \`${other.usage}\`, not for rules`;
       return [{ path: [...path, index], message, hint: `zones are: ${[...known].join(', ')}` }];
     });
   const ofRules = file.policy.rules.flatMap(({ network }, index) => [
@@ -117,6 +120,13 @@ export const idpSection = section({
   issuer: optional(issuer), // absent: the address listened on, which is enough on one machine
   tls: section({ certificate: z.string().min(1), key: z.string().min(1) }),
   trustedProxies: z.array(addressRange()).default([]),
+  forwardedField: z.enum(forwardedFields).default('X-Forwarded-For'),
+  proxyProtocol: optional(
+    section({
+      peers: z.array(addressRange()).min(1),
+      timeout: durationMs({ minMs: 3_000, maxMs: MINUTE }).prefault('5s'),
+    }).transform(({ peers, timeout }) => ({ peers, timeoutMs: timeout })),
+  ),
   users: z.array(user).default([]),
   clients: z.array(client).default([]),
   keysFile: z.string().min(1),

@@ -7,13 +7,18 @@ interface Row {
 }
 
 export const reasons = {
+  'sign-on.blocked': {
+    status: 403,
+    sentence: 'Nobody can sign in from the address you come from.',
+  },
   'sign-on.outside_zone': {
     status: 403,
     sentence: 'You can sign in only through the company network. Turn the tunnel on and try again.',
   },
   'sign-on.zone_unknown': {
     status: 503,
-    sentence: 'We cannot tell yet whether you are on the company network. Try again in a minute.',
+    sentence:
+      'We cannot tell whether you are on the company network. Try again in a minute; if it stays, tell your administrator.',
   },
   'sign-on.rule': {
     status: 403,

@@ -1,7 +1,8 @@
 // Runs the tests a sign-on file carries against its own rules and the zones beside it.
 import type { Address } from '../../dtr-rules/address.ts';
+import type { Locate } from './place.ts';
 import { type Access, judgeSignOn, type SignOnDecision, type SignOnPolicy } from './sign-on.ts';
-import { type CompiledZone, type Standing, zonesOf } from './zone.ts';
+import { arrivalOf, type CompiledZones, type Standing, standingOf } from './zone.ts';
 
 // Either the address somebody comes from, or the zones it is taken to lie in (a feed's addresses are not in any file).
 export type TestOrigin =
@@ -32,10 +33,11 @@ export interface SignOnTestFailure {
 
 export function runSignOnTests(
   file: SignOnFile,
-  zones: readonly CompiledZone[],
+  zones: CompiledZones,
+  locate: Locate | null,
 ): readonly SignOnTestFailure[] {
   return file.tests.flatMap((test) => {
-    const standing = standingOf(test.origin, zones);
+    const standing = standingAt(test.origin, zones, locate);
     const { user, groups, client } = test;
     const decision = judgeSignOn(file.policy, { user, groups, client, ...standing });
     const wantedRule = test.rule === null || test.rule === decision.rule;
@@ -45,9 +47,9 @@ export function runSignOnTests(
   });
 }
 
-function standingOf(origin: TestOrigin, zones: readonly CompiledZone[]): Standing {
-  if (origin.kind === 'zones') return { zones: origin.zones, unknownZones: [] };
-  return zonesOf(zones, [origin.address]);
+function standingAt(origin: TestOrigin, zones: CompiledZones, locate: Locate | null): Standing {
+  if (origin.kind === 'zones') return { blocked: null, zones: origin.zones, unknownZones: [] };
+  return standingOf(zones, arrivalOf([origin.address], origin.address, locate));
 }
 
 function accessOf(decision: SignOnDecision): Access {

@@ -67,6 +67,8 @@ export type SignOnDecision = Allow | Deny;
 
 export function judgeSignOn(policy: SignOnPolicy, request: SignOnRequest): SignOnDecision {
   const trail: Step[] = [];
+  if (request.blocked !== null)
+    return deny(policy, { rule: null, reason: 'sign-on.blocked', trail });
   for (const rule of policy.rules) {
     const failed = failedConditions(rule, request);
     if (failed.length > 0 || rule.reportOnly) {

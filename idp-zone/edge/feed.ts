@@ -90,6 +90,12 @@ export function createFeedReader(options: FeedReaderOptions): FeedReader {
   };
 }
 
+/** One answer of the feed, for asking by hand. */
+export async function readFeedOnce(feed: Feed): Promise<readonly AddressRange[]> {
+  const { ranges } = await fetchFeed(feed, null, AbortSignal.timeout(DEADLINE_MS));
+  return ranges;
+}
+
 async function fetchFeed(feed: Feed, last: Good | null, signal: AbortSignal): Promise<Good> {
   const response = await request(feed.url, {
     headers: {

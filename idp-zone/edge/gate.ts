@@ -1,14 +1,15 @@
 // Asks the policy about a person at the door: one snapshot of zones and rules for each question.
 import type { IncomingMessage } from 'node:http';
 import { judgeSignOn, type SignOnDecision, type SignOnPolicy } from '../decision/sign-on.ts';
-import { type CompiledZone, zonesOf } from '../decision/zone.ts';
+import { arrivalOf, type Blocked, blockOf, standingOf } from '../decision/zone.ts';
 import type { Account } from './accounts.ts';
+import type { ZonesInForce } from './live-zones.ts';
 import type { ReadFacts, RequestFacts } from './request-facts.ts';
 import type { Moment, Telemetry } from './telemetry.ts';
 
 export interface GateOptions {
   readonly policy: () => SignOnPolicy;
-  readonly zones: () => readonly CompiledZone[];
+  readonly zones: () => ZonesInForce;
   readonly facts: ReadFacts;
   readonly telemetry: Telemetry;
 }
@@ -24,7 +25,8 @@ export type Gate = (request: IncomingMessage, account: Account, client: string) 
 export function createGate({ policy, zones, facts, telemetry }: GateOptions): Gate {
   return (request, account, client) => {
     const from = facts(request);
-    const standing = zonesOf(zones(), from.chain);
+    const { compiled, locate } = zones();
+    const standing = standingOf(compiled, arrivalOf(from.chain, from.client, locate));
     const { name: user, groups } = account;
     const decision = judgeSignOn(policy(), { user, groups, client, ...standing });
     return {
@@ -33,5 +35,15 @@ export function createGate({ policy, zones, facts, telemetry }: GateOptions): Ga
       record: (at) =>
         telemetry.decision(at, { from, user, client, zones: standing.zones, decision }),
     };
+  };
+}
+
+/** Whether a request comes from where nobody is let in, asked before anything else, whatever it asks for. */
+export type FindBlock = (from: RequestFacts) => Blocked | null;
+
+export function createFindBlock(zones: () => ZonesInForce): FindBlock {
+  return ({ chain, client }) => {
+    const { compiled, locate } = zones();
+    return blockOf(compiled, arrivalOf(chain, client, locate));
   };
 }

@@ -2,13 +2,18 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { OIDCProviderError } from 'oidc-provider/lib/helpers/errors.js';
+import { type AddressRange, compileAddressTable } from '../../dtr-rules/address.ts';
 import type { Log } from '../../runtime/log.ts';
+import { expectProxyHeaders } from '../../runtime/proxy-protocol.ts';
+import { reasons } from '../decision/reasons.ts';
 import { protect, sendPage } from './answer.ts';
+import type { FindBlock } from './gate.ts';
 import type { Interactions } from './interaction.ts';
 import { errorPage } from './pages.ts';
 import type { ReadFacts } from './request-facts.ts';
+import type { Telemetry } from './telemetry.ts';
 
 const CLOSE_MS = 5_000;
 
@@ -20,6 +25,12 @@ export interface KeyPair {
 export interface ListenOptions extends KeyPair {
   readonly host: string;
   readonly port: number;
+  /** Balancers that say who is calling before TLS begins. */
+  readonly proxyProtocol: {
+    readonly peers: readonly AddressRange[];
+    readonly timeoutMs: number;
+  } | null;
+  readonly log: Log;
 }
 
 export interface HandlerOptions {
@@ -27,11 +38,14 @@ export interface HandlerOptions {
   readonly interactions: Interactions;
   readonly callback: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly facts: ReadFacts;
+  readonly findBlock: FindBlock;
+  readonly telemetry: Telemetry;
   readonly log: Log;
 }
 
 export interface Listener {
   readonly port: number;
+  peerOf(socket: Socket): string | null; // who connected, or whom its balancer names
   serve(options: HandlerOptions): void;
   renew(pair: KeyPair): void; // for connections from now on; throws when the two do not fit
   close(): Promise<void>;
@@ -51,10 +65,12 @@ export async function createListener(options: ListenOptions): Promise<Listener> 
   });
   server.maxHeadersCount = 0; // the default hides later fields (threats 6); the bytes are limited instead
   server.maxConnections = 2_000;
+  const peerOf = readPeers(server, options);
   server.listen(options.port, options.host === '' ? undefined : options.host);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    peerOf,
     serve(handler) {
       server.on('request', (request, response) => void answer(handler, request, response));
     },
@@ -64,14 +80,42 @@ export async function createListener(options: ListenOptions): Promise<Listener> 
   };
 }
 
+const MAX_PROXY_HEADER = 4096;
+
+function readPeers(
+  server: Server,
+  { proxyProtocol, log }: ListenOptions,
+): (socket: Socket) => string | null {
+  if (proxyProtocol === null) return ({ remoteAddress }) => remoteAddress ?? null;
+  const { peers, timeoutMs } = proxyProtocol;
+  const balancers = compileAddressTable(peers.map((range) => ({ range, value: true })));
+  const clients = expectProxyHeaders(server, {
+    timeoutMs,
+    maxBytes: MAX_PROXY_HEADER,
+    peers: () => balancers,
+    mayBegin: () => true,
+    refused: (fault, detail, peer) => {
+      const fields = { 'network.peer.address': peer.address, 'error.type': `PROXY_${fault}` };
+      log.debug({ 'event.name': 'zonegate.proxy_header', ...fields }, detail ?? 'not served');
+    },
+  });
+  // Invariant: without its header a connection comes from nobody, never from its balancer.
+  return (socket) => clients.clientOf(socket)?.address ?? null;
+}
+
 async function answer(
   handler: HandlerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   protect(response);
-  handler.facts(request); // while the socket is certainly there: a peer that has gone has no address
+  const from = handler.facts(request); // while the socket is certainly there: a peer that has gone has no address
   try {
+    const blocked = handler.findBlock(from);
+    if (blocked !== null) {
+      handler.telemetry.blocked(from, blocked);
+      return sendBlocked(response, from.id);
+    }
     if (!isForIssuer(request, handler.issuer)) return misdirected(handler, request, response);
     const path = request.url?.split('?', 1)[0] ?? '';
     const [, uid] = /^\/interaction\/([\w-]{1,64})$/.exec(path) ?? [];
@@ -108,6 +152,15 @@ function misdirected(
     id: facts(request).id,
   });
   sendPage(response, 421, content);
+}
+
+// Before anything is read: no path, no name and no person changes it.
+function sendBlocked(response: ServerResponse, id: string): void {
+  const code = 'sign-on.blocked';
+  const { status, sentence } = reasons[code];
+  const content = errorPage({ title: 'You cannot sign in here', message: sentence, code, id });
+  response.setHeader('connection', 'close');
+  sendPage(response, status, content);
 }
 
 interface Failure {

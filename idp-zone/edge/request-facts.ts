@@ -1,8 +1,9 @@
 // What is known about a request before anybody is asked: an id for it, and the hops it came over.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Address, type AddressRange, compileAddressTable } from '../../dtr-rules/address.ts';
-import { clientAddress, clientChain } from '../decision/client-address.ts';
+import { clientAddress, clientChain, type ForwardedField } from '../decision/client-address.ts';
 
 export interface RequestFacts {
   readonly id: string; // on pages, in errors and in the log: the same
@@ -12,8 +13,15 @@ export interface RequestFacts {
 
 export type ReadFacts = (request: IncomingMessage) => RequestFacts;
 
+export interface FactsOptions {
+  readonly trustedProxies: readonly AddressRange[];
+  readonly forwardedField: ForwardedField;
+  readonly peerOf: (socket: Socket) => string | null; // who connected, or who a balancer says it was
+}
+
 // Invariant: the one place that reads addresses off a request. The provider's own `ctx.ip` is never used.
-export function createFactsReader(trustedProxies: readonly AddressRange[]): ReadFacts {
+export function createFactsReader(options: FactsOptions): ReadFacts {
+  const { trustedProxies, forwardedField: field, peerOf } = options;
   const trusted = compileAddressTable<true>(
     trustedProxies.map((range) => ({ range, value: true })),
   );
@@ -25,12 +33,9 @@ export function createFactsReader(trustedProxies: readonly AddressRange[]): Read
   };
 
   function readFacts(request: IncomingMessage): RequestFacts {
-    const field = request.headers['x-forwarded-for'];
-    const forwardedFor = Array.isArray(field) ? field.join(',') : (field ?? null);
-    const chain = clientChain(
-      { peer: request.socket.remoteAddress ?? null, forwardedFor },
-      trusted,
-    );
+    const fields = request.headersDistinct[field.toLowerCase()];
+    const forwarded = fields === undefined ? null : fields.join(',');
+    const chain = clientChain({ peer: peerOf(request.socket), field, forwarded }, trusted);
     return { id: randomUUID(), chain, client: clientAddress(chain, trusted) };
   }
 }

@@ -3,12 +3,15 @@ import type { Log } from '../../runtime/log.ts';
 import type { Counter, Metrics } from '../../runtime/metrics.ts';
 import { type Reason, reasonCodes } from '../decision/reasons.ts';
 import type { SignOnDecision } from '../decision/sign-on.ts';
+import type { Blocked } from '../decision/zone.ts';
 import type { RequestFacts } from './request-facts.ts';
 
 export type Moment = 'authorization' | 'code' | 'refresh';
 
 export interface Telemetry {
   decision(at: Moment, event: DecisionEvent): void;
+  // Denied before anything was asked.
+  blocked(from: RequestFacts, by: Blocked): void;
   // Denied before any policy was asked.
   attempt(event: AttemptEvent): void;
   readonly feedFailures: Counter;
@@ -39,7 +42,25 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     code: counter('zonegate_signon_code_decisions_total', 'Code exchanges decided, by outcome.'),
     refresh: counter('zonegate_signon_refresh_decisions_total', 'Refreshes decided, by outcome.'),
   };
+  const blockedRequests = metrics.counter(
+    'zonegate_signon_blocked_requests_total',
+    'Requests from an address of a blocklist zone, answered before anything else.',
+  );
   return {
+    blocked(from, { zone, address }) {
+      blockedRequests.inc();
+      const fields = {
+        'event.name': 'zonegate.request_blocked',
+        'event.outcome': 'failure',
+        'zonegate.id': from.id,
+        'zonegate.reason': 'sign-on.blocked',
+        'zonegate.zone': zone,
+        'zonegate.blocked_address': address?.text ?? null,
+        'client.address': from.client?.text ?? null,
+        'network.peer.address': from.chain.at(-1)?.text ?? null,
+      };
+      log.warn(fields, 'request blocked');
+    },
     decision(at, { from, user, client, zones, decision }) {
       counters[at][decision.action === 'allow' ? 'allow' : decision.reason].inc();
       const fields = {

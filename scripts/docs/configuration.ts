@@ -2,7 +2,8 @@
 import { commonShape } from '../../cli/load.ts';
 import { gatewaySchema } from '../../gateway/config/config.ts';
 import { idpSection } from '../../idp-zone/config/parse.ts';
-import { signOnFile, zonesFile } from '../../idp-zone/config/policy-schema.ts';
+import { signOnFile } from '../../idp-zone/config/sign-on-schema.ts';
+import { zonesFile } from '../../idp-zone/config/zones-schema.ts';
 import { section } from '../../runtime/schema.ts';
 import { type Key, keysOf } from './keys.ts';
 import { folded, signOnMeanings, zonegateMeanings, zonesMeanings } from './meanings.ts';

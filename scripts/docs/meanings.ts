@@ -9,8 +9,9 @@ export const folded: Readonly<Record<string, string>> = {
   'posture.whenUnavailable': '`deny`, or `graceFor:` and a duration',
   'idp.trustedProxies': 'a list, each an address, a block or a span',
   'posture.sources': 'a list, each a source as below `posture.source`',
-  'zones[].gateways': 'a list, each an address, a block or a span',
-  'zones[].proxies': 'a list, each an address, a block or a span',
+  'zones[].gateways': 'a list or text: addresses, blocks, spans',
+  'zones[].proxies': 'a list or text: addresses, blocks, spans',
+  'idp.proxyProtocol.peers': 'a list, each an address, a block or a span',
   'tests[].address': 'an IPv4 or IPv6 address',
 };
 
@@ -279,6 +280,13 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'idp.tls.key': 'its private key, a path as above; PEM',
   'idp.trustedProxies':
     'reverse proxies in front of it: only they are believed about who comes before them',
+  'idp.forwardedField':
+    'the one field in which they say so; the other one is not read, because a client could send it',
+  'idp.proxyProtocol':
+    'balancers in front that say who is calling before TLS begins; off by default, and then a header is no TLS',
+  'idp.proxyProtocol.peers':
+    'they speak the PROXY protocol, v1 or v2: from them the header is mandatory, nobody else is served',
+  'idp.proxyProtocol.timeout': 'how long its header may take',
   'idp.users': 'who may sign in',
   'idp.users[].name': 'the user name',
   'idp.users[].password': 'a scrypt hash, never a password',
@@ -303,6 +311,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
 export const zonesMeanings: Readonly<Record<string, string>> = {
   zones: 'the zones',
   'zones[].name': 'how sign-on rules call it',
+  'zones[].usage':
+    '`POLICY`: for rules; `BLOCKLIST`: nobody from there gets anything; `EXEMPT`: not blocked by a blocklist',
   'zones[].gateways': 'addresses that are in the zone; these, a `feed`, or both',
   'zones[].proxies':
     'addresses that are not in the zone but are believed about the address before them, five hops at most',
@@ -311,6 +321,14 @@ export const zonesMeanings: Readonly<Record<string, string>> = {
   'zones[].feed.token': 'its admin token',
   'zones[].feed.refresh':
     'how often it is read; when that fails the last good addresses stay in force, and readiness says so',
+  'zones[].locations':
+    'instead of addresses: the client is in one of these countries (`FI`) or regions (`US-CA`)',
+  'zones[].notLocations': 'and in none of these',
+  'zones[].asns': 'and its network (ASN) is one of these',
+  'zones[].notAsns': 'and none of these',
+  'places.countries':
+    'a database in MMDB format of countries, or of cities for regions; you bring it; read again when it is replaced, and a broken one changes nothing',
+  'places.asns': 'a database of networks, the same way',
 };
 
 export const signOnMeanings: Readonly<Record<string, string>> = {

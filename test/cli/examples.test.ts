@@ -9,6 +9,7 @@ import { hashPassword } from '../../idp-zone/edge/password.ts';
 import { type Authority, createAuthority } from '../../runtime/authority.ts';
 import { formatIssue } from '../../runtime/issue.ts';
 import { root } from '../docs/markdown.ts';
+import { mmdbOf } from '../support/mmdb.ts';
 
 const days = 30;
 
@@ -18,12 +19,13 @@ test('the examples load without an issue, and their own tests pass', async () =>
     await copyExamples(folder);
     await makeCertificates(join(folder, 'certs'));
     await makeSecrets(folder);
+    await makePlaces(join(folder, 'places'));
     const read = await loadEverything(join(folder, 'zonegate.yaml'));
     assert.deepEqual(read.ok ? [] : read.issues.map(formatIssue), []);
     assert.ok(read.ok && read.all.gateway !== null && read.all.idp !== null);
     const { rules } = read.all.gateway;
     assert.ok(rules.value.tests.length > 0, 'the rules have tests');
-    assert.equal(read.all.idp.policy.zones.length, 3);
+    assert.equal(read.all.idp.policy.zones.length, 6);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -41,6 +43,12 @@ async function copyExamples(folder: string): Promise<void> {
     if (!name.endsWith('.example.yaml')) continue;
     await copyFile(join(root, 'deploy', name), join(folder, name.replace('.example', '')));
   }
+}
+
+async function makePlaces(folder: string): Promise<void> {
+  await mkdir(folder);
+  const countries = mmdbOf({ '203.0.113.0/24': { country: { iso_code: 'FI' } } });
+  await writeFile(join(folder, 'countries.mmdb'), countries);
 }
 
 async function makeCertificates(folder: string): Promise<void> {

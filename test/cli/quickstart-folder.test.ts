@@ -11,7 +11,7 @@ import { makeFolder } from '../../cli/quickstart/folder.ts';
 import { signOnYaml } from '../../cli/quickstart/templates.ts';
 import { parseSignOn } from '../../idp-zone/config/parse.ts';
 import { runSignOnTests } from '../../idp-zone/decision/run-tests.ts';
-import { compileZone } from '../../idp-zone/decision/zone.ts';
+import { compileZones } from '../../idp-zone/decision/zone.ts';
 
 const ports = { device: 1, idp: 3, admin: 4, uem: 5 };
 
@@ -90,6 +90,6 @@ test('after the last sign-on rule everybody is denied, as the file says', () => 
   assert.equal(kept.length, rules.length - 1);
   const file = parseSignOn({ ...rest, rules: kept });
   assert.ok(file.ok);
-  const zone = compileZone({ name: 'egress', gateways: [], proxies: [], pending: true });
-  assert.deepEqual(runSignOnTests(file.value, [zone]), []);
+  const zones = compileZones([]);
+  assert.deepEqual(runSignOnTests(file.value, zones, null), []);
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import * as oidc from 'openid-client';
 import { Agent, buildConnector, fetch, type RequestInit, type Response, request } from 'undici';
 import { idpSection, parseSignOn, parseZones } from '../../idp-zone/config/parse.ts';
+import type { Locate } from '../../idp-zone/decision/place.ts';
 import { createIdpZone, type IdpPolicy, type IdpZone } from '../../idp-zone/idp-zone.ts';
 import { createAuthority } from '../../runtime/authority.ts';
 import { createLog } from '../../runtime/log.ts';
@@ -57,11 +58,15 @@ interface Answer {
   readonly text: string;
 }
 
-export function policyOf(zonesFile: unknown, signOnFile: unknown): IdpPolicy {
+export function policyOf(
+  zonesFile: unknown,
+  signOnFile: unknown,
+  locate: Locate | null = null,
+): IdpPolicy {
   const zones = parseZones(zonesFile);
   const signOn = parseSignOn(signOnFile);
   if (!zones.ok || !signOn.ok) throw new Error('the policy of this test cannot be read');
-  return { zones: zones.value, signOn: signOn.value.policy };
+  return { zones: zones.value.zones, locate, signOn: signOn.value.policy };
 }
 
 export async function startIdpZone(

@@ -124,3 +124,16 @@ test('a folder that is not there yet does no harm', async (context) => {
   const watch = watching(context, [join(folder, 'missing', 'dtr.yaml')]);
   assert.equal(watch.count(), 0);
 });
+
+test('a large file is told by its size and time, without being read', async (context) => {
+  const folder = await folderOf(context);
+  const file = join(folder, 'countries.mmdb');
+  const next = join(folder, 'countries.mmdb.new');
+  await writeFile(file, Buffer.alloc(5 * 1024 * 1024));
+  const watch = watching(context, [file]);
+  await writeFile(next, Buffer.alloc(5 * 1024 * 1024));
+  const changed = watch.next();
+  await rename(next, file);
+  await changed;
+  assert.equal(watch.count(), 1);
+});

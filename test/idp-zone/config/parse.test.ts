@@ -8,6 +8,7 @@ import {
   parseSignOn,
   parseZones,
 } from '../../../idp-zone/config/parse.ts';
+import type { Entry } from '../../../idp-zone/decision/zone-table.ts';
 import type { Issue } from '../../../runtime/issue.ts';
 import { parseWith } from '../../../runtime/schema.ts';
 
@@ -37,11 +38,12 @@ zones:
 `),
   );
   assert.ok(parsed.ok);
-  const [egress, fed] = parsed.value;
-  assert.deepEqual(egress?.gateways.map(({ text }) => text)[0], '127.0.0.10');
-  assert.equal(egress?.gateways.length, 3);
-  assert.equal(egress?.feed, null);
-  assert.deepEqual(fed?.feed, {
+  const [egress, fed] = parsed.value.zones;
+  assert.ok(egress?.kind === 'addresses' && fed?.kind === 'addresses');
+  assert.deepEqual(egress.gateways[0]?.range.text, '127.0.0.10');
+  assert.equal(egress.gateways.length, 3);
+  assert.equal(egress.feed, null);
+  assert.deepEqual(fed.feed, {
     url: 'http://127.0.0.1:8446/api/v1/egress',
     token: '0123456789abcdef',
     refreshMs: 5_000,
@@ -65,6 +67,109 @@ test('everything wrong with zones is said at once', () => {
       'zones.1.feed.refresh',
     ],
   );
+});
+
+test('entries come as a list or as text, by comma or by line, each with its row', () => {
+  const parsed = parseZones(
+    parse(`
+zones:
+  - name: pasted
+    gateways: |
+      203.0.113.8, 203.0.113.9
+      198.51.100.0/28
+
+      2001:db8::1 - 2001:db8::9
+    proxies: 198.51.100.40,198.51.100.41
+  - name: listed
+    gateways: ["203.0.113.8, 203.0.113.9", 198.51.100.0/28]
+`),
+  );
+  assert.ok(parsed.ok, said(parsed).join('\n'));
+  const [pasted, listed] = parsed.value.zones;
+  assert.ok(pasted?.kind === 'addresses' && listed?.kind === 'addresses');
+  const written = ({ range, item, row }: Entry) => [range.text, item, row];
+  assert.deepEqual(pasted.gateways.map(written), [
+    ['203.0.113.8', null, 1],
+    ['203.0.113.9', null, 1],
+    ['198.51.100.0/28', null, 2],
+    ['2001:db8::1-2001:db8::9', null, 4],
+  ]);
+  assert.equal(pasted.proxies.length, 2);
+  assert.deepEqual(listed.gateways.map(written), [
+    ['203.0.113.8', 0, 0],
+    ['203.0.113.9', 0, 0],
+    ['198.51.100.0/28', 1, 0],
+  ]);
+});
+
+// What is wrong with one zone, and the words that say so.
+const badZones: readonly (readonly [object, RegExp])[] = [
+  [{ gateways: '10.0.0.1, 10.0.0.300' }, /^zones\.0\.gateways: `10\.0\.0\.300` is not an IP/],
+  [
+    { gateways: ['10.0.0.1', '10.0.0.9/30'] },
+    /^zones\.0\.gateways\.1: `10\.0\.0\.9\/30` has host bits/,
+  ],
+  [{ proxies: ['10.0.0.1'] }, /holds nobody/],
+  [{ gateways: [] }, /holds nobody/],
+  [{ gateways: ['10.0.0.1'], locations: ['FI'] }, /not of both/],
+  [{ proxies: ['10.0.0.1'], notAsns: [1] }, /not of both/],
+  [{ locations: ['FI'], usage: 'EXEMPT' }, /an exempt zone is of addresses/],
+  [{ gateways: ['10.0.0.1'], proxies: ['10.0.0.2'], usage: 'BLOCKLIST' }, /proxies mean nothing/],
+  [{ gateways: ['10.0.0.1'], proxies: ['10.0.0.2'], usage: 'EXEMPT' }, /proxies mean nothing/],
+  [{ feed: { url: 'http://127.0.0.1/' }, usage: 'BLOCKLIST' }, /expected `usage: EXEMPT`/],
+  [{ locations: ['fi'] }, /^zones\.0\.locations\.0: .* got `fi`$/],
+  [{ locations: ['XX'] }, /ISO 3166-1/],
+  [{ locations: ['US-CALIFORNIA'] }, /ISO 3166-2/],
+  [{ locations: ['US', 'US-CA'] }, /^zones\.0\.locations\.1: `US` holds `US-CA` already/],
+  [{ notLocations: ['US-CA', 'US'] }, /^zones\.0\.notLocations\.0: `US` holds/],
+  [{ locations: [] }, /at least 1/],
+  [{ asns: [0] }, /at least 1/],
+];
+for (const [zone, expected] of badZones) {
+  test(`a zone ${JSON.stringify(zone)} is refused`, () => {
+    const places = { countries: 'c.mmdb', asns: 'a.mmdb' };
+    const lines = said(parseZones({ zones: [{ name: 'z', ...zone }], places }));
+    assert.equal(lines.length, 1, lines.join('\n'));
+    assert.match(lines.join(), expected);
+  });
+}
+
+test('a zone of places needs the database that knows them', () => {
+  const of = (zone: object) => said(parseZones({ zones: [{ name: 'z', ...zone }] })).join();
+  assert.match(of({ locations: ['FI'] }), /^zones\.0: .* expected `places\.countries`/);
+  assert.match(of({ notAsns: [1] }), /^zones\.0: .* expected `places\.asns`/);
+  assert.equal(of({ gateways: ['10.0.0.1'] }), '');
+});
+
+test('more entries than the field allows name the zone that has the most', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`).join();
+  const of = (count: number) =>
+    said(
+      parseZones({
+        zones: [
+          { name: 'small', gateways: many(10) },
+          { name: 'large', gateways: many(count) },
+        ],
+      }),
+    );
+  assert.deepEqual(of(24_990), []);
+  assert.deepEqual(of(24_991), [
+    'zones.1: all zones together have 25001 entries, expected at most 25000; `large` has the most',
+  ]);
+});
+
+test('a zone that is no zone for rules is not one to name in a rule', () => {
+  const zones = parseZones({
+    zones: [{ name: 'bad', usage: 'BLOCKLIST', gateways: ['10.0.0.1'] }],
+  });
+  const file = parseSignOn({
+    rules: [{ name: 'a', access: 'DENY', network: { zones: ['bad'] } }],
+  });
+  assert.ok(zones.ok && file.ok);
+  assert.deepEqual(said({ ok: false, issues: checkZoneNames(file.value, zones.value.zones) }), [
+    'rules.0.network.zones.0: the zone `bad` is for `BLOCKLIST`, not for rules',
+  ]);
 });
 
 test('a zone that could hold nobody, and a name used twice, are refused', () => {
@@ -141,7 +246,7 @@ test('zones that nobody wrote down are found in rules and tests', () => {
     tests: [{ name: 't', user: 'ann', client: 'app', expect: 'DENY', zones: ['z'] }],
   });
   assert.ok(zones.ok && file.ok);
-  assert.deepEqual(said({ ok: false, issues: checkZoneNames(file.value, zones.value) }), [
+  assert.deepEqual(said({ ok: false, issues: checkZoneNames(file.value, zones.value.zones) }), [
     'rules.0.network.zones.1: there is no zone `x`',
     'rules.0.network.notZones.0: there is no zone `y`',
     'tests.0.zones.0: there is no zone `z`',

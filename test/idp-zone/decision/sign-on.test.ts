@@ -5,7 +5,8 @@ import { parseSignOn, parseZones } from '../../../idp-zone/config/parse.ts';
 import { reasons } from '../../../idp-zone/decision/reasons.ts';
 import { runSignOnTests } from '../../../idp-zone/decision/run-tests.ts';
 import { judgeSignOn } from '../../../idp-zone/decision/sign-on.ts';
-import { compileZone } from '../../../idp-zone/decision/zone.ts';
+import { compileZones } from '../../../idp-zone/decision/zone.ts';
+import { joined } from '../../../idp-zone/edge/live-zones.ts';
 import table from '../../cases/sign-on.json' with { type: 'json' };
 
 interface Case {
@@ -16,6 +17,7 @@ interface Case {
   readonly client: string;
   readonly zones: readonly string[];
   readonly unknownZones?: readonly string[];
+  readonly blocked?: boolean;
   readonly action: string;
   readonly reason?: string;
   readonly rule: string | null;
@@ -41,7 +43,8 @@ for (const row of cases) {
     const policy = policies[row.policy];
     assert.ok(policy);
     const { unknownZones = [], ...request } = row;
-    const decision = judgeSignOn(policy, { ...request, unknownZones });
+    const blocked = row.blocked === true ? { zone: 'bad', address: null, entry: null } : null;
+    const decision = judgeSignOn(policy, { ...request, unknownZones, blocked });
     assert.equal(decision.action, row.action);
     assert.equal(decision.rule, row.rule);
     const trail = decision.trail.map((step) => [step.rule, ...step.failed]);
@@ -67,12 +70,12 @@ test('every sentence fits into an OAuth error description', () => {
 
 const zonesFile = parseZones({ zones: [{ name: 'egress', gateways: ['127.0.0.10'] }] });
 assert.ok(zonesFile.ok);
-const zones = zonesFile.value.map((zone) => compileZone({ ...zone, pending: false }));
+const zones = compileZones(zonesFile.value.zones.map((zone) => joined(zone)));
 
 const withTest = (given: object) => {
   const rules = table.policies.tunnel.rules;
   const base = { name: 't', user: 'ann', groups: ['staff'], client: 'app', expect: 'ALLOW' };
-  return runSignOnTests(parsed({ rules, tests: [{ ...base, ...given }] }), zones);
+  return runSignOnTests(parsed({ rules, tests: [{ ...base, ...given }] }), zones, null);
 };
 
 test('a test that holds says nothing', () => {
@@ -103,6 +106,6 @@ test('a denial that no rule gave is named so', () => {
     rules: [],
     tests: [{ name: 't', user: 'ann', zones: [], client: 'app', expect: 'ALLOW' }],
   });
-  const [failure] = runSignOnTests(file, zones);
+  const [failure] = runSignOnTests(file, zones, null);
   assert.equal(failure?.message, 'test `t` expected ALLOW, got DENY by no rule (sign-on.no_rule)');
 });

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseAddress } from '../../../dtr-rules/address.ts';
 import type { ZoneSource } from '../../../idp-zone/decision/zone.ts';
-import { zonesOf } from '../../../idp-zone/decision/zone.ts';
+import { arrivalOf, standingOf } from '../../../idp-zone/decision/zone.ts';
 import { createFeedReader, type FeedReader } from '../../../idp-zone/edge/feed.ts';
 import { createLiveZones } from '../../../idp-zone/edge/live-zones.ts';
 import { createLog } from '../../../runtime/log.ts';
@@ -176,24 +176,33 @@ test('a zone of a feed alone is unknown until it is read, then holds what was re
       close: () => void closed.push(name),
     };
   });
+  const standing = () => {
+    const { zones, unknownZones } = standingOf(
+      live.current().compiled,
+      arrivalOf([address], address, null),
+    );
+    return { zones, unknownZones };
+  };
   const fed: ZoneSource = {
+    kind: 'addresses',
+    usage: 'POLICY',
     name: 'fed',
     gateways: [],
     proxies: [],
     feed: { url: 'http://127.0.0.1/', token: null, refreshMs: HOUR },
   };
-  live.update([fed]);
-  assert.deepEqual(zonesOf(live.current(), [address]), { zones: [], unknownZones: ['fed'] });
+  live.update([fed], null);
+  assert.deepEqual(standing(), { zones: [], unknownZones: ['fed'] });
   const state = reads.get('fed');
   assert.ok(state);
   state.read = true;
   state.onChange();
-  assert.deepEqual(zonesOf(live.current(), [address]), { zones: ['fed'], unknownZones: [] });
+  assert.deepEqual(standing(), { zones: ['fed'], unknownZones: [] });
 
   // A reload that keeps the feed keeps what it said.
-  live.update([fed, { ...fed, name: 'plain', feed: null }]);
-  assert.deepEqual(zonesOf(live.current(), [address]), { zones: ['fed'], unknownZones: [] });
+  live.update([fed, { ...fed, name: 'plain', feed: null }], null);
+  assert.deepEqual(standing(), { zones: ['fed'], unknownZones: [] });
   assert.deepEqual([opened, closed], [['fed'], []]);
-  live.update([]);
+  live.update([], null);
   assert.deepEqual(closed, ['fed']);
 });

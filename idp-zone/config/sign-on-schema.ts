@@ -1,30 +1,11 @@
-// What zones.yaml and sign-on.yaml look like.
+// What sign-on.yaml looks like.
 import { z } from 'zod';
 import { parseAddress } from '../../dtr-rules/address.ts';
-import { durationMs, httpUrl, name, optional, secretText, section } from '../../runtime/schema.ts';
+import { httpUrl, name, optional, section } from '../../runtime/schema.ts';
 import type { TestOrigin } from '../decision/run-tests.ts';
-import { addressRange, refuseDoubles, title } from './fields.ts';
+import { refuseDoubles, title } from './fields.ts';
 
 const list = () => z.array(title()).default([]);
-
-const feed = section({
-  url: httpUrl(),
-  token: optional(secretText()),
-  refresh: durationMs({ minMs: 1_000, maxMs: 86_400_000 }).prefault('30s'),
-}).transform(({ refresh, ...rest }) => ({ ...rest, refreshMs: refresh }));
-
-const zone = section({
-  name: name(),
-  gateways: z.array(addressRange()).default([]),
-  proxies: z.array(addressRange()).default([]),
-  feed: optional(feed),
-}).refine(({ gateways, feed }) => gateways.length > 0 || feed !== null, {
-  message: 'a zone without gateways holds nobody, expected `gateways` or a `feed`',
-});
-
-export const zonesFile = section({ zones: z.array(zone).default([]) }).superRefine(
-  ({ zones }, context) => refuseDoubles(zones, 'zones', context),
-);
 
 const network = section({
   zones: optional(z.array(name()).min(1)),
