@@ -11,8 +11,15 @@ import { isStream, resetStream } from './h2-stream.ts';
 export function breakOff(side: Duplex): void {
   if (side.destroyed) return;
   if (isStream(side)) resetStream(side, constants.NGHTTP2_CONNECT_ERROR);
-  if (side instanceof net.Socket && !(side instanceof TLSSocket)) side.resetAndDestroy();
+  if (isResettable(side)) side.resetAndDestroy();
   else side.destroy();
+}
+
+/** While a FIN is on its way libuv refuses to reset, and Node then drops the socket without closing it: the
+ *  descriptor stays open, and 'close' never comes. The peer has the FIN, and what it still sends is reset. */
+function isResettable(side: Duplex): side is net.Socket {
+  if (!(side instanceof net.Socket) || side instanceof TLSSocket) return false;
+  return side.writableFinished || !side.writableEnded;
 }
 
 /** Whether it was reset. What a browser no longer wants it cancels, and that is as good as closed. */

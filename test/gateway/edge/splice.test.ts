@@ -209,6 +209,18 @@ test('a cut ends both sides at once (P03)', async (t) => {
   assert.equal(await pumped.ended, 'cut');
 });
 
+test('a side that breaks while its FIN is on its way is closed like any other (R06)', async (t) => {
+  const { device, origin, pumped } = await spliced(t);
+  device.far.end();
+  await once(device.near, 'end');
+  // Now the FIN has been asked for, and one turn later the system would have answered.
+  await new Promise((resolve) => process.nextTick(resolve));
+  assert.ok(origin.near.writableEnded && !origin.near.writableFinished);
+  pumped.cut('cut');
+  assert.equal(await pumped.ended, 'cut');
+  assert.ok(origin.near.closed);
+});
+
 for (const kind of ['dialled', 'other'] as const) {
   test(`a reader that stops makes the writer (${kind}) stop, and gets everything later (R07)`, async (t) => {
     const { device, origin, pumped } = await spliced(t, {}, kind);
