@@ -83,9 +83,10 @@ const maxBytes = 4096;
 const maxFields = 64;
 
 const requestLine = /^CONNECT ([\x21-\x7e]+) HTTP\/1\.1$/;
-/** RFC 9112 section 5, of printable ASCII only, and without folding. */
+/** RFC 9112 section 5, of printable ASCII only, and without folding. Blanks before the value are taken once and
+ *  for all: given back one by one, 4 KB of them would take 30 ms to refuse. */
 const fieldLine =
-  /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?[ \t]*$/;
+  /^([!#$%&'*+.^_`|~\w-]+):[ \t]*(?![ \t])([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?[ \t]*$/;
 /** Whoever sends one of these with CONNECT is looked at by the parser that knows them all (threats H12). */
 const telling = /^(?:content-length|transfer-encoding|expect|upgrade|trailer|te)$/i;
 
