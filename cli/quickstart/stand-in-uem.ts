@@ -46,6 +46,7 @@ export interface StandInUem {
 type Reply = { readonly status: number; readonly value: unknown } | null;
 
 const TOKEN_LIFE_S = 3600;
+const MAX_PAGE = 500;
 const MAX_REMEMBERED = 1_000;
 const MAX_BODY_BYTES = 65_536;
 const EVENT_DEADLINE_MS = 5_000;
@@ -98,6 +99,54 @@ export async function createStandInUem(options: StandInUemOptions): Promise<Stan
     return found === null ? failure(404, 5061, 'Device not found') : { status: 200, value: device };
   }
 
+  function refused(request: IncomingMessage): Reply {
+    if (!mayRead(request)) return failure(401, 1005, 'Invalid credentials');
+    if (options.tenantCode === null || request.headers['aw-tenant-code'] === options.tenantCode) {
+      return null;
+    }
+    return failure(400, 1013, 'Tenant Access Security Error');
+  }
+
+  /** Badly, or a page of these devices. */
+  function list(
+    found: readonly StandInDevice[],
+    page: Record<string, number>,
+    response: ServerResponse,
+  ): Reply {
+    const value = {
+      Devices: found.map((device) => spoil(fault, toV1Device(device, Date.now()))),
+      ...page,
+    };
+    if (fault !== null && answerBadly(fault, response, JSON.stringify(value))) return null;
+    return { status: 200, value };
+  }
+
+  // One value nobody knows, and there is no answer about any of them.
+  function lookUpMany(request: IncomingMessage, text: string, response: ServerResponse): Reply {
+    const refusal = refused(request);
+    if (refusal !== null) return refusal;
+    const udids = valuesOf(text);
+    const found = udids?.map((udid) => devices.get(udid.toLowerCase()) ?? null);
+    if (found === undefined) return failure(422, 1, 'expected BulkValues');
+    const known = found.filter((device) => device !== null);
+    if (known.length < found.length) return failure(404, 5002, 'Device not found');
+    return list(known, { Total: known.length }, response);
+  }
+
+  function search(request: IncomingMessage, url: URL, response: ServerResponse): Reply {
+    const refusal = refused(request);
+    if (refusal !== null) return refusal;
+    const page = Number(url.searchParams.get('page') ?? 0);
+    // More than this is not given, and not refused either.
+    const size = Math.min(MAX_PAGE, Number(url.searchParams.get('pagesize') ?? MAX_PAGE));
+    const since = Date.parse(url.searchParams.get('seensince') ?? '');
+    const all = [...devices.values()].filter(
+      ({ lastSeen }) => Number.isNaN(since) || lastSeen === null || lastSeen >= since,
+    );
+    const part = all.slice(page * size, (page + 1) * size);
+    return list(part, { Page: page, PageSize: size, Total: all.length }, response);
+  }
+
   async function changeDevice(udid: string, text: string): Promise<Reply> {
     if (!devices.has(udid.toLowerCase())) return failure(404, 5061, 'no such device');
     const change = readChange(text);
@@ -114,6 +163,8 @@ export async function createStandInUem(options: StandInUemOptions): Promise<Stan
     if (call === 'GET /api/mdm/devices') return lookUp(request, url, response);
     const text = await readBody(request);
     if (text === null) return failure(413, 1, 'body too large');
+    if (call === 'POST /api/mdm/devices') return lookUpMany(request, text, response);
+    if (call === 'GET /api/mdm/devices/search') return search(request, url, response);
     if (call === 'POST /connect/token') return giveToken(new URLSearchParams(text));
     // No web page may turn the switches of somebody who tries this out.
     if (request.headers.origin !== undefined) return failure(403, 1, 'not for browsers');
@@ -207,6 +258,16 @@ function readChange(text: string): DeviceChange | null {
         typeof to === (key === 'compromised' ? 'boolean' : 'string'),
     );
     return isKnown && entries.length > 0 ? Object.fromEntries(entries) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The body of a look-up of many: `{"BulkValues":{"Value":["…"]}}`. */
+function valuesOf(text: string): readonly string[] | null {
+  try {
+    const { Value } = (JSON.parse(text) as { BulkValues: { Value: unknown } }).BulkValues;
+    return Array.isArray(Value) && Value.every((one) => typeof one === 'string') ? Value : null;
   } catch {
     return null;
   }

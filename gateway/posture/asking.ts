@@ -54,6 +54,8 @@ export interface Asking {
 export interface AskingOptions {
   readonly deadlineMs: number;
   readonly now: () => number;
+  // From 0 to 1, for pauses that differ; a test has its own.
+  readonly random?: () => number;
 }
 
 // Nobody waits for many at once, and one look-up of many may be several calls.
@@ -62,7 +64,7 @@ const MANY_DEADLINES = 4;
 export function createAsking(source: PostureSource, options: AskingOptions): Asking {
   const { deadlineMs, now } = options;
   const { name, bulk } = source;
-  const backOff = createBackOff();
+  const backOff = createBackOff(options.random);
   const inFlight = new Set<AbortController>();
   let health: SourceHealth = { source: name, ok: true, lastSuccess: null, lastError: null };
   let closed = false;

@@ -16,10 +16,12 @@ export interface Ticket {
 const FAILURES_TO_CLOSE = 3;
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
+// Pauses are shortened by up to this part, so that gateways that failed together do not come back together.
+const JITTER = 0.25;
 // Longer wishes would outlast any reasonable grace and lock every device out.
 const MAX_RETRY_AFTER_MS = 300_000;
 
-export function createBackOff(): BackOff {
+export function createBackOff(random: () => number = Math.random): BackOff {
   let round = 0; // consecutive failures; many attempts in flight at the same time fail once
   let closedUntil = 0;
   let probe: Ticket | null = null;
@@ -45,13 +47,14 @@ export function createBackOff(): BackOff {
     failed(ticket, now, retryAfterMs) {
       if (probe === ticket) probe = null;
       if (ticket.round === round) round += 1;
-      const pauseMs = Math.min(retryAfterMs ?? pauseAfter(round), MAX_RETRY_AFTER_MS);
+      const pauseMs = Math.min(retryAfterMs ?? pauseAfter(round, random()), MAX_RETRY_AFTER_MS);
       closedUntil = Math.max(closedUntil, now + pauseMs);
     },
   };
 }
 
-function pauseAfter(round: number): number {
+function pauseAfter(round: number, random: number): number {
   if (round < FAILURES_TO_CLOSE) return 0;
-  return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (round - FAILURES_TO_CLOSE));
+  const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (round - FAILURES_TO_CLOSE));
+  return pauseMs * (1 - JITTER * random);
 }

@@ -25,6 +25,7 @@ export interface PostureCacheOptions {
   readonly deadlineMs: number;
   readonly recheckMs: number;
   readonly now: () => number;
+  readonly random?: () => number;
   readonly store?: PostureStore;
 }
 

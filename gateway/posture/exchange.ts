@@ -8,6 +8,8 @@ export interface ExchangeRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
+  // A POST that only asks, and may be sent twice.
+  readonly isQuestion?: boolean;
 }
 
 export interface Answer {
@@ -56,7 +58,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
 }
 
 // A server may close an idle connection in the moment it is used again. Nothing was answered then, so one
-// more try is no second question. Only for GET: asking twice must be harmless.
+// more try is no second question. Asking twice must be harmless.
 async function begin(
   agent: Agent,
   request: ExchangeRequest,
@@ -71,7 +73,8 @@ async function begin(
   } catch (error) {
     const code = codeOf(error);
     const wasClosed = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
-    if (method !== 'GET' || !wasClosed || signal.aborted) throw error;
+    const isQuestion = method === 'GET' || request.isQuestion === true;
+    if (!isQuestion || !wasClosed || signal.aborted) throw error;
     return await ask();
   }
 }

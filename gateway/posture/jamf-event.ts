@@ -2,8 +2,8 @@
 
 import type { DeviceHint } from './device-index.ts';
 import { canonicalDeviceId } from './source.ts';
+import { type Fields, fieldsOf } from './uem-answer.ts';
 import { isShortText, readFields, readId, textOf, type UemEvent } from './uem-event.ts';
-import { type Fields, fieldsOf } from './workspace-one-answer.ts';
 
 /** Computers and mobile devices are counted apart. */
 export type JamfKind = 'computer' | 'mobile';

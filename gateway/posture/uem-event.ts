@@ -1,7 +1,7 @@
 // What an event notification of a UEM is read into, and how a stranger's JSON is read without believing it.
 
 import type { DeviceHint } from './device-index.ts';
-import { type Fields, fieldsOf } from './workspace-one-answer.ts';
+import { type Fields, fieldsOf } from './uem-answer.ts';
 
 export interface UemEvent {
   /** For the log only: whatever changed, the UEM is asked. */

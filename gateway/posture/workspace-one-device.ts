@@ -3,7 +3,7 @@
 import type { PostureReport } from '../decision/posture.ts';
 import { parseMoment } from './moment.ts';
 import { canonicalDeviceId, SourceError } from './source.ts';
-import { type Fields, fieldsOf } from './workspace-one-answer.ts';
+import { type Fields, fieldsOf } from './uem-answer.ts';
 
 export interface ReadContext {
   readonly source: string;

@@ -2,7 +2,7 @@
 
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import type { Exchange } from '../exchange.ts';
-import { fieldsOf } from '../workspace-one-answer.ts';
+import { fieldsOf } from '../uem-answer.ts';
 
 export type FindKey = ReturnType<typeof createLocalJWKSet>;
 

@@ -1,6 +1,6 @@
 // Reads the claims of a security event token (RFC 8417) into what happened, to whom; signature and sender are checked before.
 
-import { type Fields, fieldsOf } from '../workspace-one-answer.ts';
+import { type Fields, fieldsOf } from '../uem-answer.ts';
 
 export type SecurityEvent =
   | { readonly kind: 'compliance'; readonly healthy: boolean; readonly about: About }

@@ -2,7 +2,7 @@
 
 import type { DeviceHint } from '../device-index.ts';
 import { canonicalDeviceId } from '../source.ts';
-import { type Fields, fieldsOf } from '../workspace-one-answer.ts';
+import { type Fields, fieldsOf } from '../uem-answer.ts';
 
 export const SUBJECT_FORMATS = ['opaque', 'iss_sub', 'email', 'account', 'uri', 'did'] as const;
 export type SubjectFormat = (typeof SUBJECT_FORMATS)[number];

@@ -1,7 +1,7 @@
 // Whether a token is a security event of the configured sender for us; what it says is read elsewhere.
 
 import { compactVerify, decodeProtectedHeader, errors } from 'jose';
-import { type Fields, fieldsOf } from '../workspace-one-answer.ts';
+import { type Fields, fieldsOf } from '../uem-answer.ts';
 import type { FindKey, IssuerKeys } from './issuer-keys.ts';
 
 /** RFC 8935 section 2.4. */

@@ -30,6 +30,7 @@ function setUp(
     deadlineMs: 60_000,
     recheckMs: 60_000,
     now,
+    random: () => 0,
     ...change,
   });
   t.after(() => cache.close());

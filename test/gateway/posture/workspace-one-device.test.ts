@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { PostureReport } from '../../../gateway/decision/posture.ts';
 import { parseMoment } from '../../../gateway/posture/moment.ts';
 import { canonicalDeviceId, SourceError } from '../../../gateway/posture/source.ts';
-import { fieldsOf } from '../../../gateway/posture/workspace-one-answer.ts';
+import { fieldsOf } from '../../../gateway/posture/uem-answer.ts';
 import { readDevice } from '../../../gateway/posture/workspace-one-device.ts';
 
 const DEVICE = {

@@ -136,20 +136,25 @@ test('one token serves many look-ups, also those that began together', async (t)
   assert.equal(uem.requests.filter((request) => request === 'POST /connect/token').length, 1);
 });
 
-test('a token is renewed a minute before it ends', async (t) => {
+test('a token is renewed early while the old one serves, and waited for only at its end', async (t) => {
   const { uem } = await setUp(t);
   let time = NOW;
   const source = createSource({ url: uem.url, auth: oauth(uem), now: () => time });
   t.after(() => source.close());
-  const tokens = async () => {
-    await source.fetch(UDID, new AbortController().signal);
-    return uem.requests.filter((request) => request === 'POST /connect/token').length;
-  };
-  await tokens();
-  time += 3_540_000 - 1;
-  assert.equal(await tokens(), 1);
+  const isToken = (request: string) => request === 'POST /connect/token';
+  const tokens = () => uem.requests.filter(isToken).length;
+  const look = () => source.fetch(UDID, new AbortController().signal);
+  await look();
+  time += 3_300_000 - 1;
+  await look();
+  assert.equal(tokens(), 1);
   time += 1;
-  assert.equal(await tokens(), 2);
+  await Promise.all([look(), look(), look()]);
+  while (tokens() < 2) await look();
+  assert.equal(tokens(), 2);
+  time += 3_600_000;
+  await Promise.all([look(), look()]);
+  assert.deepEqual([tokens(), uem.requests.slice(-3).findIndex(isToken)], [3, 0]);
 });
 
 test('a refused token is replaced once, and the look-up goes on', async (t) => {

@@ -1,11 +1,9 @@
-// What a Workspace ONE answer means before its device is looked at: a JSON object, no such device, or an outage.
+// What a UEM's answer means before its devices are looked at: a JSON object, or an outage.
 
 import type { Answer } from './exchange.ts';
 import { SourceError } from './source.ts';
 
 export type Fields = ReadonlyMap<string, unknown>;
-
-const NO_SUCH_DEVICE = new Set<unknown>([5002, 5061]);
 
 // The object's own properties as a map, so that `__proto__` is a name like any other (threats A07).
 export function fieldsOf(value: unknown): Fields | null {
@@ -13,19 +11,12 @@ export function fieldsOf(value: unknown): Fields | null {
   return new Map(Object.entries(value));
 }
 
+// `who` begins the sentence, for example `the UEM`.
 export function parseJsonObject(answer: Answer, who: string): Fields {
   const fields = readObject(answer.text);
   if (fields === null)
     throw new SourceError('outage', `${who} answered something else than a JSON object`);
   return fields;
-}
-
-// 404, or the error codes that say the same under another status. A 404 page of some web server is an outage.
-export function saysNoSuchDevice(answer: Answer): boolean {
-  if (answer.status < 400 || answer.status > 499) return false;
-  const fields = readObject(answer.text);
-  if (NO_SUCH_DEVICE.has(fields?.get('errorCode'))) return true;
-  return answer.status === 404 && (fields !== null || answer.text === '');
 }
 
 export function refusedAnswer(answer: Answer, who: string, now: number): SourceError {
@@ -44,7 +35,8 @@ function parseRetryAfter(text: string | null, now: number): number | null {
   return Number.isNaN(moment) ? null : Math.max(0, moment - now);
 }
 
-function readObject(text: string): Fields | null {
+// Null for what is no JSON object, an empty body among it.
+export function readObject(text: string): Fields | null {
   try {
     return fieldsOf(JSON.parse(text));
   } catch {

@@ -1,14 +1,16 @@
-// The Workspace ONE access token: fetched once for everybody, renewed before it ends or when refused.
+// An OAuth access token by client credentials: fetched once for everybody, renewed before it ends or when refused.
 
 import type { Answer, Exchange } from './exchange.ts';
 import { SourceError } from './source.ts';
-import { parseJsonObject, refusedAnswer } from './workspace-one-answer.ts';
+import { parseJsonObject, refusedAnswer } from './uem-answer.ts';
 
 export interface OAuthClient {
   readonly kind: 'oauth';
   readonly tokenUrl: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  // What to ask for, where the authorization server wants that said.
+  readonly scope?: string;
 }
 
 export interface TokenHolder {
@@ -19,9 +21,13 @@ export interface TokenHolder {
 interface Token {
   readonly text: string;
   readonly renewAt: number;
+  readonly endsAt: number;
 }
 
-const EARLY_MS = 60_000;
+// Renewed this long before the end, or at nine tenths of a short life, while the old one still serves.
+const EARLY_MS = 300_000;
+// Not used for this long before its end: it has to arrive there while it counts.
+const SPARE_MS = 10_000;
 
 export function createTokenHolder(
   client: OAuthClient,
@@ -47,9 +53,14 @@ export function createTokenHolder(
 
   return {
     async token(refused) {
-      if (held !== null && held.text !== refused && options.now() < held.renewAt) return held.text;
+      const now = options.now();
+      const mayServe = held !== null && held.text !== refused && now < held.endsAt;
+      if (held !== null && mayServe && now < held.renewAt) return held.text;
       flight ??= renew();
-      return (await flight).text;
+      if (held === null || !mayServe) return (await flight).text;
+      // Nobody waits for the new one, and its failure is nobody's while the old one serves: it is tried again.
+      flight.catch(() => undefined);
+      return held.text;
     },
   };
 }
@@ -63,6 +74,7 @@ function tokenRequest(client: OAuthClient) {
       grant_type: 'client_credentials',
       client_id: client.clientId,
       client_secret: client.clientSecret,
+      ...(client.scope !== undefined && { scope: client.scope }),
     }).toString(),
   } as const;
 }
@@ -79,5 +91,10 @@ function parseToken(answer: Answer, now: number): Token {
   const lifeMs = Number(fields.get('expires_in')) * 1000;
   if (!(lifeMs > 0))
     throw new SourceError('outage', 'the token endpoint gave no usable `expires_in`');
-  return { text, renewAt: now + lifeMs - Math.min(EARLY_MS, lifeMs / 10) };
+  const part = lifeMs / 10;
+  return {
+    text,
+    renewAt: now + lifeMs - Math.min(EARLY_MS, part),
+    endsAt: now + lifeMs - Math.min(SPARE_MS, part / 2),
+  };
 }
