@@ -13,7 +13,7 @@ export interface DeviceHealth
   peek(deviceId: string): DeviceFacts | undefined;
   refresh(deviceId: string): Promise<DeviceFacts>;
   /** Told of every change of posture, and of every block that begins. Returns how to stop listening. */
-  onChange(listener: (deviceId: string, facts: DeviceFacts) => void): () => void;
+  onChange(listener: (deviceId: string, facts: DeviceFacts, learnedAt: number) => void): () => void;
 }
 
 const unknown: PostureFacts = { report: null, known: false };
@@ -42,10 +42,12 @@ export function createDeviceHealth(
     refresh: async (deviceId) => withBlock(deviceId, await cache.refresh(deviceId)),
     onChange(listener) {
       const stops = [
-        cache.onChange((deviceId, facts) => listener(deviceId, withBlock(deviceId, facts))),
+        cache.onChange((deviceId, facts, learnedAt) =>
+          listener(deviceId, withBlock(deviceId, facts), learnedAt),
+        ),
         // The end of a block closes no tunnel: there are none.
         blocks.onChange((change) => {
-          for (const { deviceId } of change.blocks) listener(deviceId, remembered(deviceId));
+          for (const { deviceId } of change.blocks) listener(deviceId, remembered(deviceId), now());
         }),
       ];
       return () => {

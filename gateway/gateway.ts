@@ -6,9 +6,7 @@ import type { GaugeRow, Metrics } from '../runtime/metrics.ts';
 import type { ListenAddress } from '../runtime/schema.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
-import type { DeviceFacts } from './decision/block.ts';
 import type { Policy } from './decision/policy.ts';
-import { rejudge, type Standing } from './decision/rejudge.ts';
 import type { DeviceHealth } from './device-health.ts';
 import type { ForwardParts } from './edge/carry.ts';
 import { createDeviceConnections } from './edge/device-connections.ts';
@@ -24,6 +22,7 @@ import { createTelemetry } from './edge/telemetry.ts';
 import { createTunnels, type Tunnels } from './edge/tunnels.ts';
 import { endSessions } from './end-sessions.ts';
 import type { Whose } from './posture/signals/receiver.ts';
+import { createRejudging } from './rejudging.ts';
 import { createRuleClock } from './rule-clock.ts';
 import { snapshotOf } from './snapshot.ts';
 import { createWayOut } from './way-out.ts';
@@ -87,9 +86,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   };
   const tunnels = createTunnels(limits, rates, elsewhere);
+  const policy = (): Policy => current.policy;
+  const rejudging = createRejudging({ posture, tunnels, policy, telemetry, log, now });
   const parts: ForwardParts = {
-    policy: () => current.policy,
+    policy,
     posture,
+    follow: rejudging.follow,
     resolver: () => current.resolver,
     unfit: () => wayOut.unfit(),
     tunnels,
@@ -113,15 +115,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const own = listeners.map(({ port }) => ({ address: null, port }));
   current = snapshotOf(options.loaded, own, wayOut.watch);
 
-  const rejudging = { posture, tunnels, policy: () => current.policy, now };
-  watchPosture({ ...rejudging, telemetry, log });
-  const rejudgeEverything = (): void =>
-    void rejudgeAll(rejudging).catch((error: unknown) =>
-      log.error({ err: error }, 'judging open tunnels anew failed'),
-    );
   const ruleClock = createRuleClock({
     next: (moment) => current.policy.rules.nextChange(moment),
-    changed: rejudgeEverything,
+    changed: rejudging.everything,
     now,
   });
   metrics.gauge('zonegate_tunnels_open', 'Tunnels open now.', () => tunnels.count());
@@ -144,7 +140,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       own.push({ address: null, port });
       current = snapshotOf(inForce, own, wayOut.watch);
     },
-    endSessions: (whose) => endSessions(whose, rejudging),
+    endSessions: (whose) => endSessions(whose, { tunnels, posture }),
     replace(loaded) {
       // What the old resolver is still being asked it may answer: a reload refuses nobody (design 5.6).
       current = snapshotOf(loaded, own, wayOut.watch);
@@ -152,7 +148,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       wayOut.use(loaded);
       for (const one of listeners) one.setTls(loaded.tls);
       ruleClock.restart();
-      rejudgeEverything();
+      rejudging.everything();
     },
     async drain(signal) {
       for (const one of listeners) one.stop();
@@ -160,6 +156,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close() {
       ruleClock.close();
+      rejudging.close();
       for (const one of listeners) await one.close();
       // Sockets tell a moment later that they are closed: how tunnels ended belongs into the log.
       await tunnels.drain(AbortSignal.timeout(closeMs));
@@ -247,46 +244,6 @@ async function listenAll(
     for (const one of opened) await one.close();
     throw error;
   }
-}
-
-interface Rejudging {
-  readonly posture: DeviceHealth;
-  readonly tunnels: Tunnels;
-  readonly policy: () => Policy;
-  readonly now: () => number;
-}
-
-/** A change reaches live tunnels: posture by event or re-check, and time itself (certificates and
- *  lists expire, grace ends) at every re-check. */
-function watchPosture(
-  wiring: Rejudging & {
-    readonly telemetry: ReturnType<typeof createTelemetry>;
-    readonly log: Log;
-  },
-): void {
-  const { posture, tunnels, telemetry, log, now } = wiring;
-  posture.onChange((deviceId, facts) => {
-    const learned = now();
-    const closed = tunnels.rejudge(deviceId, judgeWith(wiring, facts));
-    if (closed === 0) return;
-    telemetry.changeToCut((now() - learned) / 1000);
-    log.info({ 'device.id': deviceId, 'zonegate.cut': closed }, 'posture changed, tunnels cut');
-  });
-  posture.start(() => tunnels.devices());
-}
-
-async function rejudgeAll(wiring: Rejudging): Promise<void> {
-  const devices = [...new Set(wiring.tunnels.devices())];
-  await Promise.all(
-    devices.map(async (deviceId) => {
-      const facts = await wiring.posture.facts(deviceId);
-      wiring.tunnels.rejudge(deviceId, judgeWith(wiring, facts));
-    }),
-  );
-}
-
-function judgeWith({ policy, now }: Rejudging, facts: DeviceFacts) {
-  return (standing: Standing) => rejudge(standing, facts, policy(), now());
 }
 
 function countBySource(tunnels: Tunnels, { egress }: Policy): readonly GaugeRow[] {

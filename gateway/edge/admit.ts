@@ -62,6 +62,8 @@ export interface AdmitParts extends JudgeParts {
   /** The snapshot in force; read once per request. */
   readonly policy: () => Policy;
   readonly posture: { facts(deviceId: string): Promise<DeviceFacts> };
+  /** A device has been let through by these facts. */
+  readonly follow: (deviceId: string, facts: DeviceFacts) => void;
   readonly tunnels: Tunnels;
   /** The application whose own listener this is. */
   readonly app: string | null;
@@ -180,7 +182,9 @@ async function judgeAgain<T>(
     place.stand(standing);
     const facts = await parts.posture.facts(identity.deviceId);
     place.signal.throwIfAborted();
-    return rejudge(standing, facts, parts.policy(), parts.now());
+    const reason = rejudge(standing, facts, parts.policy(), parts.now());
+    if (reason === null) parts.follow(identity.deviceId, facts);
+    return reason;
   } catch (error) {
     discard(standing.carrier);
     throw error;

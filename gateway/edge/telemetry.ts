@@ -190,7 +190,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
   const posture = createPostureTelemetry(metrics, log);
   const toCut = metrics.histogram(
     'zonegate_posture_change_to_cut_seconds',
-    'Time from learning of a posture change to the last affected tunnel being closed.',
+    'Time from learning of a change (of posture, certificates, rules) or coming to the end of grace to the last tunnel of a device being closed.',
     quickBuckets,
   );
 

@@ -63,10 +63,17 @@ export interface LiveTunnel {
 export interface Tunnels {
   /** A place, or the limit that is reached. */
   take(asking: Asking, now: number): Place | Reason;
-  /** Judges the connections of one device, or all, and cuts those given a reason. Returns how many. */
-  rejudge(deviceId: string | null, judge: (standing: Standing) => Reason | null): number;
+  /** Judges the connections of one device, or all, and cuts those given a reason. Returns how many; `closed` is
+   *  called once the last of them is gone, not at all when there are none. */
+  rejudge(
+    deviceId: string | null,
+    judge: (standing: Standing) => Reason | null,
+    closed?: (count: number) => void,
+  ): number;
   /** Cuts the connections of a device, those still being made too, by the user of their certificate. Returns how many. */
   end(deviceId: string, isMeant: (user: string | null) => boolean, reason: Reason): number;
+  /** Whether it has a connection, open or still being made. */
+  has(deviceId: string): boolean;
   /** Devices with a connection, open or still being made. */
   devices(): Iterable<string>;
   list(): readonly LiveTunnel[];
@@ -81,6 +88,8 @@ interface Entry extends Asking {
   standing: Standing | null;
   cut: ((why: Cut) => void) | null;
   cutBy: Reason | null;
+  /** Told when it is over. */
+  gone: (() => void) | null;
   life: NodeJS.Timeout | undefined;
 }
 
@@ -116,6 +125,7 @@ export function createTunnels(
     if (entry.user !== null) countUser(entry.user, -1);
     count -= 1;
     tellOthers(entry);
+    entry.gone?.();
     if (count === 0) for (const resolve of drained) resolve();
   }
   function countUser(user: string, by: 1 | -1): void {
@@ -179,6 +189,7 @@ export function createTunnels(
         standing: null,
         cut: null,
         cutBy: null,
+        gone: null,
         life: undefined,
       };
       byDevice.set(deviceId, entries.add(entry));
@@ -187,19 +198,26 @@ export function createTunnels(
       tellOthers(asking);
       return place(entry);
     },
-    rejudge(deviceId, judge) {
-      let closed = 0;
+    rejudge(deviceId, judge, closed) {
+      const doomed: [Entry, Reason][] = [];
       const chosen = deviceId === null ? byDevice.values() : [byDevice.get(deviceId) ?? []];
       for (const entries of chosen) {
         for (const entry of entries) {
           if (entry.standing === null || entry.cutBy !== null) continue;
           const reason = judge(entry.standing);
-          if (reason === null) continue;
-          cut(entry, reason);
-          closed += 1;
+          if (reason !== null) doomed.push([entry, reason]);
         }
       }
-      return closed;
+      let left = doomed.length;
+      const gone = (): void => {
+        left -= 1;
+        if (left === 0) closed?.(doomed.length);
+      };
+      for (const [entry, reason] of doomed) {
+        entry.gone = gone;
+        cut(entry, reason);
+      }
+      return doomed.length;
     },
     end(deviceId, isMeant, reason) {
       let ended = 0;
@@ -210,6 +228,7 @@ export function createTunnels(
       }
       return ended;
     },
+    has: (deviceId) => byDevice.has(deviceId),
     devices: () => byDevice.keys(),
     list: () =>
       [...byDevice.values()].flatMap((entries) =>

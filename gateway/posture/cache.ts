@@ -29,7 +29,8 @@ export interface PostureCacheOptions {
   readonly store?: PostureStore;
 }
 
-export type FactsListener = (deviceId: string, facts: PostureFacts) => void;
+// `learnedAt`: when the source said so, or when this was noticed.
+export type FactsListener = (deviceId: string, facts: PostureFacts, learnedAt: number) => void;
 
 export interface PostureCache {
   // From memory while fresh, else from the source. A failing source is `known: false`, not an error.
@@ -96,8 +97,8 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     },
   });
 
-  function tell(deviceId: string, facts: PostureFacts): void {
-    for (const listener of listeners) listener(deviceId, facts);
+  function tell(deviceId: string, facts: PostureFacts, learnedAt: number): void {
+    for (const listener of listeners) listener(deviceId, facts, learnedAt);
   }
 
   function store(
@@ -113,7 +114,9 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     if (named !== null) index.add(named);
     if (facts.known && facts.report !== null) options.store?.remember([facts.report]);
     else if (facts.report === null) options.store?.forget([deviceId]);
-    if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
+    if (before === undefined || !sameFacts(before.facts, facts)) {
+      tell(deviceId, facts, learnedAt(facts, since));
+    }
     return facts;
   }
 
@@ -178,7 +181,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     const work = async () => {
       for (const deviceId of queue) {
         if (closed) return;
-        tell(deviceId, await facts(deviceId));
+        tell(deviceId, await facts(deviceId), now());
       }
     };
     await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
@@ -212,7 +215,9 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     }
     entries.set(deviceId, { facts, since, freshUntil, edition, named: report });
     index.add(report);
-    if (before === undefined || !sameFacts(before.facts, facts)) tell(deviceId, facts);
+    if (before === undefined || !sameFacts(before.facts, facts)) {
+      tell(deviceId, facts, learnedAt(facts, since));
+    }
   }
 
   function start(liveDevices: () => Iterable<string>): void {
@@ -259,6 +264,11 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
 function isFresh(entry: Entry | undefined, now: number): entry is Entry {
   // A clock that was set back must not keep a report fresh until it has caught up.
   return entry !== undefined && entry.since <= now && now < entry.freshUntil;
+}
+
+// A worker learns from its primary: what counts is when the UEM told that.
+function learnedAt({ report, known }: PostureFacts, now: number): number {
+  return known && report !== null ? Math.min(report.fetchedAt, now) : now;
 }
 
 // All that a verdict or the choice of a rule set depends on; `fetchedAt` only moves with the clock.

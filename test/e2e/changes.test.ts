@@ -215,3 +215,42 @@ test('a remediation rule set carries an unhealthy device to help, and nowhere el
   helped.socket.destroy();
   await within(helped.closed(), 'the end');
 });
+
+test('the end of grace cuts by itself, without traffic, event or re-check (P07)', async () => {
+  const settings = {
+    posture: { maxReportAge: '1s', recheck: '10m', whenUnavailable: { graceFor: '1500ms' } },
+  };
+  await using gateway = await startGateway({ posture: 'uem', settings });
+  const tunnel = await gateway.connect(gateway.device('good'), target);
+  gateway.uem.setFault('down');
+  await within(tunnel.rest(), 'the end of grace');
+  assert.equal((await cutLine(gateway))['zonegate.reason'], 'posture.unavailable');
+  const cut = 'zonegate_posture_change_to_cut_seconds';
+  assert.equal(await gateway.metric(`${cut}_bucket{le="1"}`), 1);
+});
+
+test('the end of an exception cuts by itself', async () => {
+  const until = new Date(Date.now() + 1500).toISOString();
+  const exceptions = [{ device: 'device-odd', checks: ['ownership'], reason: 'on loan', until }];
+  await using gateway = await startGateway({
+    devices: { odd: { inventory: { ownership: 'personal' } } },
+    settings: { posture: { recheck: '10m', admit: { ownership: ['corporate'] }, exceptions } },
+  });
+  const tunnel = await gateway.connect(gateway.device('odd'), target);
+  assert.equal(tunnel.reply.status, 200);
+  await within(tunnel.rest(), 'the end of the exception');
+  assert.equal((await cutLine(gateway))['zonegate.reason'], 'posture.ownership');
+});
+
+test('a revoked certificate cuts at once although the UEM hangs, and the time it took is measured', async () => {
+  await using gateway = await startGateway({ posture: 'uem' });
+  const good = gateway.device('good');
+  const tunnel = await gateway.connect(good, target);
+  gateway.uem.setFault('hang');
+  clock.ahead = 55_000;
+  const cut = tunnel.rest();
+  await gateway.edit({ 'device-ca.crl': await gateway.revocationList([good]) });
+  await within(cut, 'the cut');
+  assert.equal((await cutLine(gateway))['zonegate.reason'], 'identity.revoked');
+  assert.equal(await gateway.metric('zonegate_posture_change_to_cut_seconds_count'), 1);
+});

@@ -151,6 +151,7 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
   const parts: ForwardParts = {
     policy: () => policy,
     posture: { facts: async () => ({ ...(await edge.posture()), block: null }) },
+    follow: () => undefined,
     resolver: () => resolver,
     unfit: () => new Set(),
     tunnels,

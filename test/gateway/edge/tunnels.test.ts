@@ -147,6 +147,23 @@ test('those that would be refused now are cut, the others are not touched (P03)'
   );
 });
 
+test('it is told once the last of those that were cut is gone', () => {
+  const tunnels = limited(10, 10);
+  const places = [take(tunnels), take(tunnels)];
+  const told: number[] = [];
+  for (const place of places) place.stand(standing);
+  tunnels.rejudge(
+    'one',
+    () => 'posture.non_compliant',
+    (count) => told.push(count),
+  );
+  places[0]?.release();
+  assert.deepEqual(told, []);
+  places[1]?.release();
+  assert.deepEqual(told, [2]);
+  assert.equal(tunnels.has('one'), false);
+});
+
 test('one that is still being made is cut too, as soon as it is known what it stands on (P03)', () => {
   const tunnels = limited(10, 10);
   const place = take(tunnels);
