@@ -22,7 +22,7 @@ let browser: Browser;
 before(async () => {
   if (needed.skip !== false) return;
   lab = stack.use(
-    await startProfileLab('closed', { listeners, profiles: { gateway: '127.0.0.1:1', pacSecret } }),
+    await startProfileLab({ listeners, profiles: { gateway: '127.0.0.1:1', pacSecret } }),
   );
   const { pacPort } = lab.gateway.gateway;
   const settings = parseDocument(await readFile(join(lab.folder, 'with-profiles.yaml'), 'utf8'));

@@ -23,23 +23,32 @@ const args = [
 const stack = new AsyncDisposableStack();
 let lab: ProfileLab;
 let browser: Browser;
+let openBrowser: Browser;
 
 before(async () => {
   if (needed.skip !== false) return;
   lab = stack.use(await startProfileLab());
-  const policy = await lab.profile('chromium', 'managed/zonegate.json');
+  await fillStore(join(lab.folder, 'home/.pki/nssdb'), lab);
+  browser = await launch('closed');
+  openBrowser = await launch('open');
+});
+after(() => stack.disposeAsync());
+
+async function launch(failMode: 'closed' | 'open'): Promise<Browser> {
   const home = join(lab.folder, 'home');
-  await fillStore(join(home, '.pki/nssdb'), lab);
-  const executablePath = await managed(join(home, 'chromium'), {
+  const executablePath = await managed(join(home, failMode, 'chromium'), {
     program: 'chromium',
     cover: '/etc/chromium',
     place: '/etc/chromium/policies/managed/zonegate.json',
-    policy,
+    policy: await lab.profile('chromium', `${failMode}/zonegate.json`, failMode),
   });
-  browser = await chromium.launch({ executablePath, args, env: { ...process.env, HOME: home } });
-  stack.defer(() => browser.close());
-});
-after(() => stack.disposeAsync());
+  const env = { ...process.env, HOME: home };
+  const launched = await chromium.launch({ executablePath, args, env });
+  stack.defer(() => launched.close());
+  return launched;
+}
+
+const udid = () => lab.gateway.device('good').udid;
 
 test('TUNNEL arrives at the gateway with the client certificate', needed, async () => {
   await using context = await browser.newContext();
@@ -47,7 +56,7 @@ test('TUNNEL arrives at the gateway with the client certificate', needed, async 
   await page.goto(lab.url('up'));
   assert.equal(await page.locator('body').textContent(), 'came from 127.0.0.10');
   const line = await lab.decision('up');
-  assert.equal(line['device.id'], lab.gateway.device('good').udid);
+  assert.equal(line['device.id'], udid());
   assert.equal(line['zonegate.rule'], 'lab');
 });
 
@@ -75,6 +84,16 @@ test(
   },
 );
 
+// The gateway lets nobody through without a certificate: who came from its address has shown one.
+test('open, TUNNEL arrives at the gateway all the same, and BLOCK is refused', needed, async () => {
+  await using context = await openBrowser.newContext();
+  const page = await context.newPage();
+  await page.goto(lab.url('up'));
+  assert.equal(await page.locator('body').textContent(), 'came from 127.0.0.10');
+  const another = await context.newPage();
+  await assert.rejects(another.goto(lab.url('blocked')), /ERR_TUNNEL_CONNECTION_FAILED/);
+});
+
 test(
   'without the gateway what belongs into the tunnel fails, and nothing goes direct',
   needed,
@@ -90,3 +109,13 @@ test(
     assert.equal(lab.visits.at(-1)?.from, '127.0.0.1');
   },
 );
+
+test('open, without the gateway it goes direct, but for what is blocked', needed, async () => {
+  await using context = await openBrowser.newContext();
+  const page = await context.newPage();
+  await page.goto(lab.url('up'));
+  assert.equal(await page.locator('body').textContent(), 'came from 127.0.0.1');
+  const blocked = await context.newPage();
+  await assert.rejects(blocked.goto(lab.url('blocked')), /ERR_PROXY_CONNECTION_FAILED/);
+  assert.ok(lab.visits.every(({ host }) => host !== 'blocked.lab.test'));
+});

@@ -12,21 +12,25 @@ const needed = ['firefox-esr', 'certutil', 'pk12util', 'openssl', 'unshare']
   .find(({ skip }) => skip !== false) ?? { skip: false };
 const stack = new AsyncDisposableStack();
 let lab: ProfileLab;
-let policy: string;
+let policies: { readonly closed: string; readonly open: string };
 
 before(async () => {
   if (needed.skip !== false) return;
   lab = stack.use(await startProfileLab());
-  policy = await lab.profile('firefox', 'policies.json');
+  policies = {
+    closed: await lab.profile('firefox', 'closed.json'),
+    open: await lab.profile('firefox', 'open.json', 'open'),
+  };
   await fillStore(join(lab.folder, 'firefox'), lab);
 });
 after(() => stack.disposeAsync());
 
 // It ends when the page is there with its pictures, or without those it could not get.
-const visit = (...pictures: readonly string[]) =>
+const visit = (...pictures: readonly string[]) => visitAs('closed', pictures);
+const visitAs = (failMode: 'closed' | 'open', pictures: readonly string[]) =>
   visitWithFirefox({
     profile: join(lab.folder, 'firefox'),
-    policy,
+    policy: policies[failMode],
     url: lab.url('direct', pictures),
   });
 const cameFrom = (name: string) =>
@@ -52,6 +56,15 @@ test('BLOCK gets the refusal of the gateway', needed, async () => {
   assert.deepEqual(cameFrom('blocked'), new Set());
 });
 
+// The gateway lets nobody through without a certificate: who came from its address has shown one.
+test('open, TUNNEL arrives at the gateway all the same, and BLOCK is refused', needed, async () => {
+  const { length } = lab.visits;
+  await visitAs('open', ['up', 'blocked']);
+  const came = lab.visits.slice(length).filter(({ host }) => host !== 'direct.lab.test');
+  assert.deepEqual(new Set(came.map(({ from }) => from)), new Set(['127.0.0.10']));
+  assert.deepEqual(cameFrom('blocked'), new Set());
+});
+
 test('without the gateway what belongs into the tunnel does not go direct', needed, async () => {
   await lab.gateway.process.close();
   const before = lab.visits.length;
@@ -60,4 +73,12 @@ test('without the gateway what belongs into the tunnel does not go direct', need
     lab.visits.slice(before).map(({ host }) => host),
     ['direct.lab.test'],
   );
+});
+
+test('open, without the gateway it goes direct, but for what is blocked', needed, async () => {
+  const { length } = lab.visits;
+  await visitAs('open', ['up', 'blocked']);
+  const came = lab.visits.slice(length).filter(({ host }) => host !== 'direct.lab.test');
+  assert.deepEqual(new Set(came.map(({ host }) => host)), new Set(['up.lab.test']));
+  assert.deepEqual(new Set(came.map(({ from }) => from)), new Set(['127.0.0.1']));
 });

@@ -31,7 +31,7 @@ export interface ProfileLab extends AsyncDisposable {
   /** The page of a name; it can show pictures from other names. */
   url(name: string, pictures?: readonly string[]): string;
   /** `zonegate profile KIND`, into a folder or file below that of the lab. */
-  profile(kind: string, out: string): Promise<string>;
+  profile(kind: string, out: string, failMode?: 'closed' | 'open'): Promise<string>;
   /** The decision in the gateway's log about the name. */
   decision(name: string): Promise<Readonly<Record<string, unknown>>>;
   /** What was decided about the name so far. */
@@ -40,10 +40,7 @@ export interface ProfileLab extends AsyncDisposable {
 
 const names = ['up', 'direct', 'blocked'].map((name) => `${name}.lab.test`);
 
-export async function startProfileLab(
-  failMode = 'closed',
-  settings: object = {},
-): Promise<ProfileLab> {
+export async function startProfileLab(settings: object = {}): Promise<ProfileLab> {
   await using stack = new AsyncDisposableStack();
   const site = await startSite();
   stack.defer(() => site.close());
@@ -71,15 +68,20 @@ export async function startProfileLab(
   await writeFile(files.authority, gateway.serverAuthority);
   const profiles = {
     gateway: `127.0.0.1:${gateway.port}`,
-    failMode,
     issuer: 'Test device CA',
     authority: 'server-ca.pem',
     deviceFiles: files,
   };
-  const config = join(folder, 'with-profiles.yaml');
   const all = parseDocument(await readFile(join(folder, 'zonegate.yaml'), 'utf8'));
   for (const [key, value] of Object.entries(profiles)) all.setIn(['profiles', key], value);
-  await writeFile(config, String(all));
+  const configs = {
+    closed: join(folder, 'with-profiles.yaml'),
+    open: join(folder, 'with-open-profiles.yaml'),
+  };
+  for (const [failMode, config] of Object.entries(configs)) {
+    all.setIn(['profiles', 'failMode'], failMode);
+    await writeFile(config, String(all));
+  }
   const isAbout = (name: string) => (line: Readonly<Record<string, unknown>>) =>
     line['event.name'] === 'zonegate.admit' && line['server.address'] === name;
   const owned = stack.move();
@@ -91,9 +93,9 @@ export async function startProfileLab(
     visits: site.visits,
     url: (name, pictures = []) =>
       `https://${name}.lab.test:${site.port}/${pictures.length === 0 ? '' : `?${pictures.join()}`}`,
-    async profile(kind, out) {
+    async profile(kind, out, failMode = 'closed') {
       const path = join(folder, out);
-      const made = await zonegate('profile', kind, '--config', config, '--out', path);
+      const made = await zonegate('profile', kind, '--config', configs[failMode], '--out', path);
       if (made.code !== 0) throw new Error(made.stderr);
       return path;
     },
