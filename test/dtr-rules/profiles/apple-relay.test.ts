@@ -9,10 +9,9 @@ import type { ProfileFacts } from '../../../dtr-rules/profiles/profile.ts';
 import { readRelayLists } from '../../../dtr-rules/profiles/relay-lists.ts';
 import { runPac } from '../../../gateway/edge/run-pac.ts';
 import { ruleFile, ruleSet } from '../rule-file.ts';
+import type { Dict } from './apple-schema.ts';
 import { facts } from './facts.ts';
 import { readPlist } from './read-plist.ts';
-
-type Dict = Readonly<Record<string, unknown>>;
 
 function made(
   kind: 'apple-relay' | 'apple-relay-declaration',
@@ -120,80 +119,9 @@ test('addresses, ports and patterns are declared', () => {
     assert.ok(said.includes(what));
 });
 
-/** Of Apple's schema: every key that may be there, its type, and whether it has to be. */
-const schema: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  Configuration: { PayloadContent: 'array!', PayloadDescription: 'string', PayloadScope: 'string' },
-  'com.apple.security.root': { PayloadContent: 'data!' },
-  'com.apple.security.acme': {
-    DirectoryURL: 'string!',
-    ClientIdentifier: 'string!',
-    KeySize: 'integer!',
-    KeyType: 'string!',
-    HardwareBound: 'boolean!',
-    Subject: 'array!',
-    UsageFlags: 'integer',
-    ExtendedKeyUsage: 'array',
-    Attest: 'boolean',
-  },
-  'com.apple.relay.managed': {
-    Relays: 'array!',
-    MatchDomains: 'array',
-    MatchFQDNs: 'array',
-    ExcludedDomains: 'array',
-    ExcludedFQDNs: 'array',
-    RelayUUID: 'string',
-    UIToggleEnabled: 'boolean',
-    AllowDNSFailover: 'boolean',
-  },
-};
-const ofEvery = {
-  PayloadType: 'string!',
-  PayloadVersion: 'integer!',
-  PayloadIdentifier: 'string!',
-  PayloadUUID: 'string!',
-  PayloadDisplayName: 'string',
-};
-const uuidShape = /^[0-9A-F]{8}-[0-9A-F]{4}-5[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$/;
-
-function typeOf(value: unknown): string {
-  if (value instanceof Uint8Array) return 'data';
-  if (Array.isArray(value)) return 'array';
-  return typeof value === 'number' ? 'integer' : typeof value;
-}
-
-function checkPayload(payload: Dict): void {
-  const type = String(payload['PayloadType']);
-  const known: Dict = { ...ofEvery, ...schema[type] };
-  for (const [key, value] of Object.entries(payload))
-    assert.equal(typeOf(value), String(known[key]).replace('!', ''), `${type} ${key}`);
-  for (const [key, wanted] of Object.entries(known))
-    if (String(wanted).endsWith('!')) assert.ok(key in payload, `${type} lacks ${key}`);
-  assert.match(String(payload['PayloadUUID']), uuidShape);
-}
-
 const pem = '-----BEGIN CERTIFICATE-----\nTUlJ\nQw==\n-----END CERTIFICATE-----\n';
-const acme = {
-  DirectoryURL: 'https://ca.test/directory',
-  ClientIdentifier: 'one',
-  KeySize: 384,
-  KeyType: 'ECSECPrimeRandom',
-  HardwareBound: true,
-  Subject: [[['CN', 'one']]],
-};
-
-test('every payload has the keys and types of the schema, and nothing else', () => {
-  assert.ok(facts.apple);
-  const apple = {
-    ...facts.apple,
-    identity: { kind: 'acme', payload: acme, isSecret: false },
-  } as const;
-  const set = ruleSet('BYPASS www.a.test,.b.a.test', 'TUNNEL .a.test,c.test');
-  const { text } = made('apple-relay', set, { apple, authority: pem });
-  const profile = readPlist(text) as Dict;
-  const all = profile['PayloadContent'] as readonly Dict[];
-  for (const payload of [profile, ...all]) checkPayload(payload);
-  const identifiers = [profile, ...all].map((one) => one['PayloadIdentifier']);
-  assert.equal(new Set(identifiers).size, 4);
+test('the authority of the gateway comes with the profile', () => {
+  const all = payloads(ruleSet('TUNNEL a.test'), { authority: pem });
   assert.deepEqual(ofType(all, 'com.apple.security.root')['PayloadContent'], Buffer.from('MIIC'));
 });
 
