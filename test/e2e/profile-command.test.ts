@@ -49,7 +49,7 @@ test('what cannot be chosen is wrong usage, and says what can', async () => {
     [['--platform', 'ios'], /no rule set is assigned/],
     [['--set', 'none'], /there are sick, kiosks, macs/],
     [['--set', 'sick', '--platform', 'ios'], /one of the three/],
-    [['--device', 'nobody'], /knows no device/],
+    [['--device', 'nobody'], /no posture source knows a device `nobody`/],
     [['--platform', 'macOS'], /Allowed choices are ios, macos/],
     [['--set', 'sick', '--app', 'mail'], /there is no application `mail`/],
   ] as const) {
