@@ -165,8 +165,11 @@ function readSpan(text: string, from: string, to: string): Reading<AddressRange>
   const first = parseAddress(from);
   const last = parseAddress(to);
   if (first === null || last === null) {
+    const [, head = ''] = /^((?:\d+\.){3})\d+$/.exec(from) ?? [];
+    const isShort = parseAddress(`${head}${to}`) !== null && !to.includes('.');
     return unreadable(
       `${quoted(first === null ? from : to)} in ${quoted(text)} is not an IP address`,
+      first !== null && isShort ? `write \`${from}-${head}${to}\`` : null,
     );
   }
   if (first.family !== last.family) return unreadable(`${quoted(text)} mixes IPv4 and IPv6`);

@@ -26,13 +26,18 @@ export function splitDestinations(text: string): readonly string[] {
 export function readDestination(text: string): Reading<Destination> {
   const url = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(text)?.[1];
   if (url !== undefined)
-    return unreadable(`${quoted(text)} is a URL, expected a host name`, `write ${quoted(url)}`);
+    return unreadable(`${quoted(text)} is a URL, expected a host name`, hintToWrite(url));
   const [, bracketed, plain, portText] = /^(?:\[([^\]]*)\]|([^:]*))(?::([^:]*))?$/.exec(text) ?? [];
   const place = readPlace(bracketed ?? plain ?? text, bracketed !== undefined);
   if (!place.ok) return place;
   if (portText === undefined) return readAs({ ...place.value, ports: null, text });
   const ports = readPorts(portText);
   return ports.ok ? readAs({ ...place.value, ports: ports.value, text }) : ports;
+}
+
+/** Only what would be read may be advised. */
+function hintToWrite(text: string): string | null {
+  return text !== '' && readDestination(text).ok ? `write ${quoted(text)}` : null;
 }
 
 export function parsePort(text: string): number | null {
@@ -53,6 +58,7 @@ function readPorts(text: string): Reading<readonly PortRange[]> {
     if (first === null || last === null || more.length > 0) {
       return unreadable(
         `${quoted(piece)} is not a port from 1 to 65535, nor a range of them such as \`8443-8450\``,
+        piece === '' || piece === '*' ? 'leave the colon out, too: then every port matches' : null,
       );
     }
     if (first > last)
@@ -70,7 +76,7 @@ function readPlace(text: string, isBracketed: boolean): Reading<Place> {
       'only IPv6 is written in brackets',
     );
   }
-  if (text.includes(':') || /^\d[\d.]*(?:$|\/|-[\d.]+$)/.test(text)) return readAddresses(text);
+  if (text.includes(':') || /^\d[\d.]*(?:$|\/|-[\d.]*$)/.test(text)) return readAddresses(text);
   if (text.includes('*') || text.startsWith('.')) return readWildcard(text);
   const host = canonicalHostname(text);
   return host === null ? notAName(text) : readAs({ kind: 'host', host });
@@ -82,15 +88,18 @@ function readAddresses(text: string): Reading<Place> {
     if (/^\d+(?:-\d+)?$/.test(text)) {
       return unreadable(reading.message, 'ports follow their destination: `example.com:443,8443`');
     }
-    const hint = text.includes(':') ? 'IPv6 with ports is written `[2001:db8::1]:443`' : null;
+    const isWithPort = /^[^/%-]*:[^/%-]*$/.test(text);
+    const hint = isWithPort ? 'IPv6 with ports is written `[2001:db8::1]:443`' : null;
     return unreadable(reading.message, reading.hint ?? hint);
   }
   const range = reading.value;
   if (isMapped(range.first) && isMapped(range.last)) {
-    const first = formatAddress(4, range.first & 0xffff_ffffn);
+    const [first, last] = [range.first, range.last].map((value) =>
+      formatAddress(4, value & 0xffff_ffffn),
+    );
     return unreadable(
       `${quoted(text)} is IPv4 inside IPv6, which is judged as IPv4`,
-      `write the IPv4 form, as in \`${first}\``,
+      `write \`${first === last ? first : `${first}-${last}`}\``,
     );
   }
   return readAs({ kind: 'addresses', range });
@@ -136,10 +145,17 @@ function notAName(text: string): Reading<never> {
   const isInternational = character > '\x7f';
   return unreadable(
     `${quoted(text)} has ${place}, expected letters, digits, \`-\`, \`_\`, \`.\` or \`*\``,
-    isInternational ? 'write international names in their `xn--` form' : spaceHint(character),
+    isInternational
+      ? 'write international names in their `xn--` form'
+      : (spaceHint(character) ?? pathHint(text)),
   );
 }
 
 function spaceHint(character: string): string | null {
   return character === ' ' ? 'separate destinations by commas or line ends' : null;
+}
+
+function pathHint(text: string): string | null {
+  const host = text.replace(/\/.*$/s, '');
+  return host === text ? null : hintToWrite(host);
 }

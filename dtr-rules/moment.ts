@@ -10,12 +10,19 @@ export function readMoment(text: string): Reading<number> {
   const found = form.exec(text);
   const expected = `${quoted(text)} is not a moment such as \`2026-12-01T00:00:00Z\``;
   if (found === null) {
-    const day = /^\d{4}-\d\d-\d\d$/.test(text) ? `write \`${text}T00:00:00Z\`` : null;
-    return unreadable(expected, day);
+    const midnight = `${text}T00:00:00Z`;
+    const isDay = form.test(midnight) && readMoment(midnight).ok;
+    return unreadable(expected, isDay ? `write \`${midnight}\`` : null);
   }
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found
     .slice(1, 7)
     .map((part: string | undefined) => Number(part ?? '0'));
+  if (day < 1 || day > daysIn(year, month))
+    return unreadable(`${quoted(text)} names a day that no calendar has`);
+  if (hour >= 24 || minute >= 60 || second >= 60)
+    return unreadable(
+      `${quoted(text)} names a time that no clock has: the last of a day is 23:59:59`,
+    );
   const offset = found[8];
   if (offset === undefined) {
     return unreadable(
@@ -24,8 +31,7 @@ export function readMoment(text: string): Reading<number> {
     );
   }
   const offsetMinutes = readOffset(offset);
-  const exists = day >= 1 && day <= daysIn(year, month) && hour < 24 && minute < 60 && second < 60;
-  if (!exists || offsetMinutes === null) return unreadable(expected);
+  if (offsetMinutes === null) return unreadable(expected);
   const minutes = (daysBefore(year, month, day) * 24 + hour) * 60 + minute - offsetMinutes;
   const ms = Math.floor(Number(`0.${found[7] ?? '0'}`) * 1000);
   return readAs((minutes * 60 + second) * 1000 + ms);

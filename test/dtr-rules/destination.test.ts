@@ -141,7 +141,7 @@ test('what looks like an address has to be one', () => {
 test('IPv4 inside IPv6 is refused, because such addresses are judged as IPv4', () => {
   const [message, hint] = problem('::ffff:10.0.0.0/104');
   assert.equal(message, '`::ffff:10.0.0.0/104` is IPv4 inside IPv6, which is judged as IPv4');
-  assert.equal(hint, 'write the IPv4 form, as in `10.0.0.0`');
+  assert.equal(hint, 'write `10.0.0.0-10.255.255.255`');
   assert.ok(readDestination('::/0').ok && readDestination('::ffff:0:0-1::').ok);
 });
 
@@ -192,3 +192,41 @@ test('what spreadsheets, mails and other products leave around destinations is t
   ]);
   assert.deepEqual(splitDestinations('"" ; \'\''), []);
 });
+
+// What is advised has to be right: it is typed as it stands.
+const advised: readonly (readonly [written: string, hint: string | null])[] = [
+  ['https://a.com:443/', 'write `a.com:443`'],
+  ['http://a b.com/', null],
+  ['http://[::1/', null],
+  ['https://user:pw@a.com:99999/x', null],
+  ['ftp://', null],
+  ['a.com/path', 'write `a.com`'],
+  ['a.com?x', null],
+  ['a b.com/x', 'separate destinations by commas or line ends'],
+  ['a@b.com', null],
+  ['?x', null],
+  ['a.com:', 'leave the colon out, too: then every port matches'],
+  ['a.com:*', 'leave the colon out, too: then every port matches'],
+  ['a.com:http', null],
+  ['a.com:443-80', 'write `80-443`'],
+  ['10.0.0.1/24', 'write `10.0.0.0/24`'],
+  ['10.0.0.9-10.0.0.1', 'write `10.0.0.1-10.0.0.9`'],
+  ['10.0.0.1-', null],
+  ['10.0.0.1-50', 'write `10.0.0.1-10.0.0.50`'],
+  ['10.0.0.1-500', null],
+  ['10.0.1-50', null],
+  ['10.0.0.1-2001:db8::1', null],
+  ['::1/129', null],
+  ['fe80::1%eth0', null],
+  ['::ffff:10.0.0.1', 'write `10.0.0.1`'],
+  ['::ffff:10.0.0.0/104', 'write `10.0.0.0-10.255.255.255`'],
+];
+
+for (const [written, hint] of advised) {
+  test(`\`${written}\` is refused, and ${hint === null ? 'nothing that is wrong too is advised' : hint}`, () => {
+    assert.equal(problem(written)[1], hint);
+    const [, advice] = /^write `(.*)`$/.exec(hint ?? '') ?? [];
+    const isPorts = /^[\d-]+$/.test(advice ?? '');
+    if (advice !== undefined) assert.ok(readDestination(isPorts ? `a.com:${advice}` : advice).ok);
+  });
+}
