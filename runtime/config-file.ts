@@ -25,8 +25,10 @@ export async function readConfigFile<T>(
   file: string,
   parse: (value: unknown) => Parsed<T>,
   environment: Readonly<Record<string, string | undefined>> = process.env,
+  /** For what is no file: its bytes, under the name of one in the current folder. */
+  readBytes: (file: string) => Promise<Buffer> = readFile,
 ): Promise<ConfigRead<T>> {
-  const read = await readText(file);
+  const read = await readText(file, readBytes);
   if (!read.ok) return { ok: false, issues: [placed(file, read.issue, { line: 1, column: 1 })] };
   const yaml = readYamlText(read.text);
   if (yaml.problems.length > 0) return refused(yaml.problems.map((p) => placed(file, p, p.place)));
@@ -60,13 +62,16 @@ type TextRead =
   | { readonly ok: true; readonly text: string; readonly hash: string }
   | { readonly ok: false; readonly issue: Issue };
 
-async function readText(file: string): Promise<TextRead> {
+async function readText(
+  file: string,
+  readBytes: (file: string) => Promise<Buffer>,
+): Promise<TextRead> {
   const trouble = (message: string): TextRead => ({
     ok: false,
     issue: { path: [], message, hint: null },
   });
   try {
-    const bytes = await readFile(file);
+    const bytes = await readBytes(file);
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     return { ok: true, text, hash: createHash('sha256').update(bytes).digest('hex') };
   } catch (error) {

@@ -1,8 +1,7 @@
 // How changes between rule files are put into few lines: pieces of one destination joined, equal changes together.
 
-import type { Outcome } from '../../dtr-rules/diff/outcome.ts';
-import { keyOf } from '../../dtr-rules/diff/outcome.ts';
-import type { Change } from '../../dtr-rules/diff/set-diff.ts';
+import type { Change, Span } from '../../dtr-rules/diff/change.ts';
+import { keyOf, type Outcome } from '../../dtr-rules/diff/outcome.ts';
 
 /** Places that change in the same way, and one of the changes. */
 export interface Line {
@@ -17,7 +16,7 @@ export function linesOf(changes: readonly Change[]): readonly Line[] {
   const groups = Map.groupBy(
     told,
     (one) =>
-      `${one.kind} ${one.witness === null} ${keyOf(one.before)} > ${keyOf(one.after)} ${conditions(one)}`,
+      `${one.kind} ${one.witness === null} ${one.manyOn} ${keyOf(one.before)} > ${keyOf(one.after)} ${conditions(one)}`,
   );
   return [...groups.values()].flatMap((group) => {
     const [change] = group;
@@ -66,22 +65,34 @@ function isRest({ kind, before, after }: Change): boolean {
 }
 
 function placeText(change: Change): string {
-  const { kind, globs, spans } = change;
+  const { kind, globs } = change;
   if (isRest(change)) return 'everything that no rule names';
   const name = globs.join(' that are also ');
-  const ranges = spans.map(({ first, last }) =>
-    first.text === last.text ? first.text : `${first.text}-${last.text}`,
+  const places = change.leads.map((spans) =>
+    spans === null ? 'addresses of other rules' : spansText(spans),
   );
+  const leads = places.join(' and ');
   switch (kind) {
     case 'names':
       return name === '' ? 'names that no rule names' : name;
     case 'addresses':
-      return ranges.join(' and ');
+      return leads;
     case 'leading':
-      return `${name === '' ? 'names' : name} leading to ${ranges.join(' and ')}`;
+      return `${name === '' ? 'names' : name} leading to ${leads}`;
     case 'dialled':
-      return `tunnelled names leading to ${ranges.join(' and ')}`;
+      return `tunnelled names leading to ${leads}`;
   }
+}
+
+const mostSpans = 4;
+
+function spansText(spans: readonly Span[]): string {
+  const texts = spans.map(({ first, last }) =>
+    first.text === last.text ? first.text : `${first.text}-${last.text}`,
+  );
+  if (texts.length <= mostSpans) return texts.join(' or ');
+  const shown = texts.slice(0, mostSpans - 1).join(' or ');
+  return `${shown} or ${texts.length - mostSpans + 1} more`;
 }
 
 /** Neighbouring spans of addresses with the same ports are one. */
@@ -89,17 +100,17 @@ function joined(changes: readonly Change[]): readonly Change[] {
   const alone: Change[] = [];
   const done = new Map<string, Change>();
   for (const change of changes) {
-    const [span, second] = change.spans;
-    const { kind, cell } = change;
-    if (span === undefined || second !== undefined || kind === 'leading') {
+    const { kind, cell, leads } = change;
+    const span = kind === 'leading' ? undefined : leads[0]?.[0];
+    if (span === undefined) {
       alone.push(change);
       continue;
     }
     const { first, last } = span;
     const endingAt = (value: bigint) => `${first.family} ${value} ${cell.first}-${cell.last}`;
-    const before = done.get(endingAt(first.value - 1n))?.spans[0]?.first ?? first;
+    const before = done.get(endingAt(first.value - 1n))?.leads[0]?.[0]?.first ?? first;
     done.delete(endingAt(first.value - 1n));
-    done.set(endingAt(last.value), { ...change, spans: [{ first: before, last }] });
+    done.set(endingAt(last.value), { ...change, leads: [[{ first: before, last }]] });
   }
   return [...alone, ...done.values()];
 }

@@ -1,19 +1,19 @@
 // `zonegate rules diff`: which connections two rule files decide differently, by what they do and not by their text.
 
 import type { Command } from 'commander';
+import type { Witness } from '../../dtr-rules/diff/change.ts';
 import { type Difference, diffRules } from '../../dtr-rules/diff/diff.ts';
-import type { Witness } from '../../dtr-rules/diff/set-diff.ts';
 import { platforms } from '../../dtr-rules/parse-rules.ts';
 import { formatTarget } from '../../gateway/decision/target.ts';
-import { type ExitCode, paint, plural, print } from '../output.ts';
+import { type ExitCode, paint, plural, print, say, UsageError } from '../output.ts';
 import { afterText, type Line, linesOf, outcomeText } from './diff-text.ts';
-import { readRules, sayUnreadable } from './rule-file.ts';
+import { type ReadRules, readRules, sayUnreadable } from './rule-file.ts';
 
 export function addRulesDiff(rules: Command): void {
   rules
     .command('diff')
-    .argument('<before>', 'a rule file')
-    .argument('<after>', 'another one')
+    .argument('<before>', 'the rule file before, `-` for standard input')
+    .argument('<after>', 'the one after; only one of them is `-`')
     .description('say which destinations are decided differently')
     .option('--json', 'print one JSON document')
     .addHelpText('before', 'Example: zonegate rules diff dtr.yaml dtr-new.yaml\n')
@@ -27,9 +27,13 @@ export function addRulesDiff(rules: Command): void {
 }
 
 async function diff(before: string, after: string, asJson: boolean): Promise<ExitCode> {
+  if (before === '-' && after === '-')
+    throw new UsageError('only one of the two can be standard input: name a file for the other');
   const [one, other] = [await readRules(before), await readRules(after)];
   if (!one.ok) return sayUnreadable(one, asJson);
   if (!other.ok) return sayUnreadable(other, asJson);
+  const count = Math.max(...[one, other].map(({ read }) => rulesIn(read)));
+  if (count > manyRules) say(`comparing ${plural(count, 'rule')}: this takes some seconds`);
   const found = diffRules(one.read.rules, other.read.rules, Date.now());
   if (asJson)
     print(
@@ -37,10 +41,17 @@ async function diff(before: string, after: string, asJson: boolean): Promise<Exi
     );
   else {
     for (const difference of found) for (const line of toText(difference)) print(line);
-    const count = found.reduce((sum, { changes }) => sum + Math.max(1, linesOf(changes).length), 0);
-    print(count === 0 ? 'nothing is decided differently' : totalText(count, found));
+    const sum = found.reduce((all, { changes }) => all + Math.max(1, linesOf(changes).length), 0);
+    print(sum === 0 ? 'nothing is decided differently' : totalText(sum, found));
   }
   return found.length === 0 ? 0 : 1;
+}
+
+/** From here on somebody waits long enough to wonder. */
+const manyRules = 2_000;
+
+function rulesIn({ rules }: ReadRules): number {
+  return rules.sets.reduce((sum, set) => sum + set.rules.length, 0);
 }
 
 function totalText(count: number, found: readonly Difference[]): string {
@@ -62,9 +73,10 @@ function toText({ who, changes }: Difference): readonly string[] {
 }
 
 function lineText({ places, change }: Line): string {
-  const { before, after } = change;
+  const { before, after, manyOn } = change;
+  const others = (side: typeof manyOn) => (manyOn === side ? ' and others' : '');
   const shown = places.length > 6 ? [...places.slice(0, 5), `${places.length - 5} more`] : places;
-  const what = `${outcomeText(before)} → ${afterText(before, after)}`;
+  const what = `${outcomeText(before)}${others('before')} → ${afterText(before, after)}${others('after')}`;
   if (change.witness === null)
     return `  ${shown.join(', ')}: perhaps ${what}; the wildcards cross in too many ways to tell whether there is such a name`;
   return `  ${shown.join(', ')}: ${what}, for example ${witnessText(change.witness)}`;
@@ -101,6 +113,7 @@ function toJson({ who, changes }: Difference) {
       places,
       before: change.before,
       after: change.after,
+      one_of_many: change.manyOn,
       certain: change.witness !== null,
       example: change.witness === null ? null : exampleOf(change.witness),
     })),

@@ -10,6 +10,7 @@ import { importWorkspaceOne } from '../../dtr-rules/import/workspace-one.ts';
 import { writeRuleFile } from '../../dtr-rules/import/write.ts';
 import { fileTrouble } from '../../runtime/file-trouble.ts';
 import { type ExitCode, plural, print, say, UsageError } from '../output.ts';
+import { readStandardInput } from './standard-input.ts';
 
 const sources = {
   'workspace-one': {
@@ -98,10 +99,7 @@ async function importRules(file: string, options: Options): Promise<ExitCode> {
 }
 
 async function readInput(file: string): Promise<string> {
-  if (file === '-')
-    return await Array.fromAsync(process.stdin.setEncoding('utf8'), String).then((parts) =>
-      parts.join(''),
-    );
+  if (file === '-') return (await readStandardInput()).toString();
   try {
     return await readFile(file, 'utf8');
   } catch (error) {

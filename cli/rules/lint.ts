@@ -24,7 +24,10 @@ interface Options {
 export function addRulesLint(rules: Command): void {
   rules
     .command('lint')
-    .argument('[file]', 'the rule file; left out: the one the configuration names')
+    .argument(
+      '[file]',
+      'the rule file, `-` for standard input; left out: the one the configuration names',
+    )
     .description('find rules that never match, and wildcards that match too much')
     .option('-c, --config <file>', 'configuration file')
     .option('--strict', 'warnings fail too')

@@ -8,6 +8,7 @@ import { readConfigFile } from '../../runtime/config-file.ts';
 import { formatIssue, type PlacedIssue } from '../../runtime/issue.ts';
 import { findConfigFile } from '../config-file.ts';
 import { plural, print, sayIssues } from '../output.ts';
+import { readStandardInput } from './standard-input.ts';
 
 export interface Place {
   readonly file: string;
@@ -43,12 +44,16 @@ export async function findRuleFile(
   return join(dirname(main), typeof rules === 'string' ? rules : 'dtr.yaml');
 }
 
+/** `-` is standard input. */
 export async function readRules(file: string): Promise<RulesRead> {
   let raw: unknown = null;
-  const read = await readConfigFile(file, (value) => {
+  const parse = (value: unknown) => {
     raw = value;
     return parseRuleFile(value);
-  });
+  };
+  const read = await (file === '-'
+    ? readConfigFile(file, parse, process.env, readStandardInput)
+    : readConfigFile(file, parse));
   if (!read.ok) return { ok: false, file, issues: read.issues };
   const { config } = read;
   const place = (path: Path) => ({ file, ...config.place(writtenPath(raw, path)) });

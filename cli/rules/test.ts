@@ -14,7 +14,10 @@ interface Options {
 export function addRulesTest(rules: Command): void {
   rules
     .command('test')
-    .argument('[file]', 'the rule file; left out: the one the configuration names')
+    .argument(
+      '[file]',
+      'the rule file, `-` for standard input; left out: the one the configuration names',
+    )
     .description('run the tests in the rule file')
     .option('-c, --config <file>', 'configuration file')
     .option('--json', 'print one JSON document')

@@ -116,18 +116,25 @@ function indexTails(list: readonly { readonly glob: string; readonly claim: Clai
   );
   const byTail = Map.groupBy(wildcards, ({ tail }) => tail);
   const lengths = [...new Set(wildcards.map(({ tail }) => tail.length))];
-  // By both ends, because thousands may share one of them.
-  const byEnds = Map.groupBy(wildcards, ({ head, tail }) => `${head}*${tail}`);
-  const endLengths = Map.groupBy(wildcards, ({ head, tail }) => `${head.length} ${tail.length}`);
-  const shapes = [...endLengths.values()].flatMap((same) => same.slice(0, 1));
+  // By both ends, because thousands may share one of them; by the tail first, because most names end in none of them.
+  const byEnds = new Map(
+    [...byTail].map(([tail, list]) => {
+      const byHead = Map.groupBy(list, ({ head }) => head);
+      return [tail, { byHead, lengths: new Set(Array.from(byHead.keys(), (head) => head.length)) }];
+    }),
+  );
   return {
     /** Those the name begins and ends like. */
-    around: (name: string): readonly Wildcard[] =>
-      shapes.flatMap(
-        ({ head, tail }) =>
-          byEnds.get(`${name.slice(0, head.length)}*${name.slice(name.length - tail.length)}`) ??
-          [],
-      ),
+    around(name: string): readonly Wildcard[] {
+      const found: Wildcard[] = [];
+      for (const length of lengths) {
+        const ends = byEnds.get(name.slice(Math.max(0, name.length - length)));
+        if (ends === undefined) continue;
+        for (const headLength of ends.lengths)
+          found.push(...(ends.byHead.get(name.slice(0, headLength)) ?? []));
+      }
+      return found;
+    },
     /** Tails that the text ends in. */
     endingLike: (text: string): readonly Wildcard[] =>
       lengths
@@ -158,7 +165,7 @@ function byStart(ranges: readonly { readonly range: AddressRange; readonly value
 }
 
 /** The lowest index that holds, where all above it hold too. */
-function lowest<T>(sorted: readonly T[], holds: (one: T) => boolean): number {
+export function lowest<T>(sorted: readonly T[], holds: (one: T) => boolean): number {
   let [from, to] = [0, sorted.length];
   while (from < to) {
     const middle = (from + to) >> 1;

@@ -1,7 +1,7 @@
 // Owns which destinations stand in both rule sets as they were and in the same order: where only such decide, nothing
 // changes, so that a long list with one changed rule is compared around that rule only.
 
-import type { Claim } from '../cover/claims.ts';
+import { type Claim, lowest } from '../cover/claims.ts';
 import type { RuleSet } from '../rule.ts';
 import { keyOf, outcomeOf } from './outcome.ts';
 
@@ -30,9 +30,8 @@ export function alignClaims(
   });
   const chains: Chain[] = [];
   for (const pair of pairs) {
-    // From the end: in files that are much alike the place is near it.
-    const at = chains.findLastIndex((chain) => chain.pair.after.order < pair.after.order);
-    chains[at + 1] = { pair, previous: chains[at] ?? null };
+    const at = lowest(chains, (chain) => chain.pair.after.order >= pair.after.order);
+    chains[at] = { pair, previous: chains[at - 1] ?? null };
   }
   const aligned = new Map<Claim, Claim>();
   for (let chain = chains.at(-1) ?? null; chain !== null; chain = chain.previous)

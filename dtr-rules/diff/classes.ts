@@ -14,6 +14,8 @@ export interface Sides {
   readonly aligned: Alignment;
   /** The time that counts. */
   readonly box: Box;
+  /** Rules that are told one by one. */
+  readonly mostListed: number;
 }
 
 /** What decides in both; null is the default action. */

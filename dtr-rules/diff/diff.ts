@@ -3,7 +3,8 @@
 import { type Asker, type CompiledRules, compileRules } from '../compile.ts';
 import { platforms, postures } from '../parse-rules.ts';
 import type { Posture, RuleFile, RuleSet } from '../rule.ts';
-import { type Change, diffSets } from './set-diff.ts';
+import type { Change } from './change.ts';
+import { type DiffOptions, diffSets } from './set-diff.ts';
 
 /** Devices that get these two sets; null is no set, and nothing may pass. */
 export interface Who {
@@ -25,7 +26,12 @@ export interface Difference {
   readonly changes: readonly Change[];
 }
 
-export function diffRules(before: RuleFile, after: RuleFile, now: number): readonly Difference[] {
+export function diffRules(
+  before: RuleFile,
+  after: RuleFile,
+  now: number,
+  options: DiffOptions = {},
+): readonly Difference[] {
   const sides = { before: compileRules(before), after: compileRules(after) };
   return [...before.sets, null].flatMap((one) =>
     [...after.sets, null].flatMap((other) => {
@@ -33,7 +39,9 @@ export function diffRules(before: RuleFile, after: RuleFile, now: number): reado
       const [asker] = askers;
       if (asker === undefined || (one === null && other === null)) return [];
       const changes =
-        one === null || other === null || isSame(one, other) ? [] : diffSets(one, other, now);
+        one === null || other === null || isSame(one, other)
+          ? []
+          : diffSets(one, other, now, options);
       if (one !== null && other !== null && changes.length === 0) return [];
       return [{ who: whoOf(asker, askers, [one, other]), asker, changes }];
     }),

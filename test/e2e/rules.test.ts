@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { zonegate } from '../support/program.ts';
+import { root, run, zonegate } from '../support/program.ts';
 
 const rules = `ruleSets:
   - name: staff
@@ -107,6 +107,71 @@ test('rules diff says which destinations change, from what to what, and ends wit
   );
   const same = await zonegate('rules', 'diff', a, a);
   assert.deepEqual([same.code, same.stdout], [0, 'nothing is decided differently\n']);
+});
+
+test('rules test, lint and diff read `-` from standard input, one of the two for diff', async () => {
+  await using folder = await folderWith({ 'a.yaml': rules });
+  const piped = (input: string, ...args: readonly string[]) =>
+    run(process.execPath, ['cli/main.ts', 'rules', ...args], { input, cwd: root });
+  assert.match((await piped(rules, 'test', '-')).stdout, /^ {5}-:15:32: /m);
+  assert.match((await piped(rules, 'lint', '-')).stdout, /^-:7:39: warning/m);
+  const bad = await piped('ruleSets: []\n', 'lint', '-');
+  assert.deepEqual([bad.code, /^-:1:11: the list is empty/m.test(bad.stderr)], [2, true]);
+  const a = folder.path('a.yaml');
+  for (const order of [
+    ['-', a],
+    [a, '-'],
+  ]) {
+    assert.equal((await piped(rules, 'diff', ...order)).code, 0);
+    assert.equal((await piped(rules.replace('BLOCK', 'BYPASS'), 'diff', ...order)).code, 1);
+  }
+  const both = await piped(rules, 'diff', '-', '-');
+  assert.deepEqual([both.code, /only one of the two/.test(both.stderr)], [2, true]);
+});
+
+test('rules diff tells together what one rule changes for many others, and says when it takes long', async () => {
+  const set = (count: number, first: string) => ({
+    name: 'staff',
+    defaultAction: 'BYPASS',
+    rules: [
+      ...(first === '' ? [] : [{ id: 'wide', action: 'BLOCK', destinations: [first] }]),
+      ...Array.from({ length: count }, (_, i) => ({
+        id: `r${i}`,
+        action: 'TUNNEL',
+        destinations: [`a-${i}.example`, `10.${2 * i}.0.0/16`],
+      })),
+    ],
+  });
+  const file = (count: number, first: string) => JSON.stringify({ ruleSets: [set(count, first)] });
+  await using folder = await folderWith({
+    'a.yaml': file(20, ''),
+    'b.yaml': file(20, '10.0.0.0/8'),
+    'long.yaml': JSON.stringify({
+      ruleSets: [
+        {
+          ...set(0, ''),
+          rules: Array.from({ length: 2_001 }, (_, i) => ({
+            id: `r${i}`,
+            action: 'TUNNEL',
+            destinations: [`a-${i}.example`],
+          })),
+        },
+      ],
+    }),
+  });
+  const [a, b] = [folder.path('a.yaml'), folder.path('b.yaml')];
+  assert.match(
+    (await zonegate('rules', 'diff', a, b)).stdout,
+    /^ {2}names leading to 10\.1\.0\.0-10\.255\.255\.255: TUNNEL \(rule r0\) and others → BLOCK \(rule wide\), for example a-0\.example:443 at 10\.1\.0\.0$/m,
+  );
+  const lines = (await zonegate('rules', 'diff', b, a, '--json')).stdout;
+  const { changes } = JSON.parse(lines).differences[0];
+  assert.equal(
+    changes.find(({ kind }: { kind: string }) => kind === 'leading').one_of_many,
+    'after',
+  );
+  const long = folder.path('long.yaml');
+  assert.match((await zonegate('rules', 'diff', long, long)).stderr, /^comparing 2001 rules/);
 });
 
 test('rules import writes a file that its tests and the linter take, and never writes over one', async () => {
