@@ -9,6 +9,7 @@ import { sourcesOf } from './config/posture-sources.ts';
 import { createRateLimiter } from './edge/rate.ts';
 import type { PostureCache } from './posture/cache.ts';
 import { createDeviceChanges } from './posture/device-changes.ts';
+import { parseJamfEvent } from './posture/jamf-event.ts';
 import type { EndSessions } from './posture/signals/receiver.ts';
 import type { ParseUemEvent } from './posture/uem-event.ts';
 import { createUemWebhook, OUTCOMES } from './posture/webhook.ts';
@@ -72,11 +73,15 @@ interface Webhook {
   readonly parse: ParseUemEvent;
 }
 
+const PARSERS = { 'workspace-one': parseWorkspaceOneEvent, jamf: parseJamfEvent } as const;
+
+/** Credentials of its own let nobody speak for another source. */
 function webhooksOf(posture: GatewayConfig['posture']): readonly Webhook[] {
-  const { webhook: credentials } = posture;
-  if (credentials === null) return [];
-  return sourcesOf(posture).flatMap(({ source: { kind, name: source } }) => {
-    if (kind !== 'workspace-one') return [];
-    return [{ path: `/${kind}/${source}`, source, credentials, parse: parseWorkspaceOneEvent }];
+  return sourcesOf(posture).flatMap(({ source }) => {
+    if (source.kind !== 'workspace-one' && source.kind !== 'jamf') return [];
+    const credentials = source.webhook ?? posture.webhook;
+    if (credentials === null) return [];
+    const { kind, name } = source;
+    return [{ path: `/${kind}/${name}`, source: name, credentials, parse: PARSERS[kind] }];
   });
 }

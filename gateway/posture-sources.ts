@@ -5,6 +5,7 @@ import { type SourceConfig, sourcesOf } from './config/posture-sources.ts';
 import type { PostureReport } from './decision/posture.ts';
 import { createAskingInOrder, type OrderedSource } from './posture/asking-in-order.ts';
 import { createInventorySource } from './posture/inventory.ts';
+import { createJamfSource } from './posture/jamf.ts';
 import { type PostureSource, SourceError } from './posture/source.ts';
 import { createWorkspaceOneSource } from './posture/workspace-one.ts';
 
@@ -74,6 +75,13 @@ function createSource(configured: SourceConfig, loaded: Loaded, now: () => numbe
         },
         close: () => Promise.resolve(),
       };
+    }
+    case 'jamf': {
+      const { kind: _, inventories: kinds, ...given } = configured;
+      const deadlineMs = loaded.config.posture.timeout;
+      const ca = loaded.uemAuthorities.get(name) ?? null;
+      const source = createJamfSource({ ...given, kinds, ca, deadlineMs, now });
+      return { source, update: null, close: () => source.close() };
     }
     case 'workspace-one': {
       const { url, auth, tenantCode } = configured;

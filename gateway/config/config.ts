@@ -14,7 +14,6 @@ import {
   listenAddress,
   name,
   optional,
-  secretText,
   section,
 } from '../../runtime/schema.ts';
 import { appShape } from '../decision/app.ts';
@@ -25,7 +24,7 @@ import {
   reportOnlyList,
   whenUnavailable,
 } from './admission.ts';
-import { checkSources, sourceKeys } from './posture-sources.ts';
+import { checkSources, sourceKeys, webhook } from './posture-sources.ts';
 import { profilesSection } from './profiles.ts';
 import { signalsSection } from './signals.ts';
 import { upstreamsSchema } from './upstreams.ts';
@@ -92,15 +91,6 @@ const appSource = z.union([
       /^[a-z0-9][a-z0-9-]{0,62}$/i.test(text) ? text.toLowerCase() : null,
     ),
   }).transform(({ header }) => ({ from: 'header' as const, name: header })),
-]);
-
-/** What a UEM shows when it tells of a change: HTTP Basic, or a bearer token. */
-const webhook = z.union([
-  section({ username: z.string().min(1), password: secretText() }).transform((pair) => ({
-    kind: 'basic' as const,
-    ...pair,
-  })),
-  section({ token: secretText() }).transform(({ token }) => ({ kind: 'bearer' as const, token })),
 ]);
 
 /** Durations, counts and bytes of `threats.md` section 5; all settable. */

@@ -8,6 +8,15 @@ const file = z.string().min(1).meta({ description: 'a path, relative to the conf
 /** See `OrderedSource` in gateway/posture/asking-in-order.ts. */
 const whileDown = z.enum(['refuse', 'next']).default('refuse');
 
+/** What a UEM shows when it tells of a change: HTTP Basic, or a bearer token. */
+export const webhook = z.union([
+  section({ username: z.string().min(1), password: secretText() }).transform((pair) => ({
+    kind: 'basic' as const,
+    ...pair,
+  })),
+  section({ token: secretText() }).transform(({ token }) => ({ kind: 'bearer' as const, token })),
+]);
+
 const workspaceOne = section({
   kind: z.literal('workspace-one'),
   name: name().default('uem'),
@@ -24,6 +33,26 @@ const workspaceOne = section({
   ]),
   tenantCode: optional(z.string().min(1)),
   authority: optional(file),
+  webhook: optional(webhook),
+});
+
+const jamf = section({
+  kind: z.literal('jamf'),
+  name: name().default('jamf'),
+  whileDown,
+  url: httpUrl(),
+  tokenUrl: optional(httpUrl()),
+  clientId: z.string().min(1),
+  clientSecret: secretText(),
+  inventories: z
+    .array(z.enum(['computer', 'mobile']))
+    .min(1)
+    .default(['computer', 'mobile']),
+  identifier: z.enum(['udid', 'serial']).default('udid'),
+  compliantGroup: z.string().min(1),
+  compromisedGroup: optional(z.string().min(1)),
+  authority: optional(file),
+  webhook: optional(webhook),
 });
 
 const inventory = section({
@@ -33,7 +62,7 @@ const inventory = section({
   file,
 });
 
-const source = z.discriminatedUnion('kind', [workspaceOne, inventory]);
+const source = z.discriminatedUnion('kind', [workspaceOne, jamf, inventory]);
 
 export type SourceConfig = z.output<typeof source>;
 

@@ -1,8 +1,14 @@
 // A v1 device of Workspace ONE read strictly into a posture report.
 
 import type { PostureReport } from '../decision/posture.ts';
-import { parseMoment } from './moment.ts';
-import { canonicalDeviceId, SourceError } from './source.ts';
+import {
+  lettersOf,
+  optionalMoment,
+  optionalText,
+  requireText,
+  unbelievable,
+} from './device-fields.ts';
+import { canonicalDeviceId } from './source.ts';
 import { type Fields, fieldsOf } from './uem-answer.ts';
 
 export interface ReadContext {
@@ -75,7 +81,7 @@ export function readDevice(device: Fields, context: ReadContext): PostureReport 
     compliance:
       COMPLIANCE.get(lettersOf(requireText(device, 'ComplianceStatus'))) ?? 'non_compliant',
     compromised: readCompromised(device.get('CompromisedStatus')),
-    lastSeen: readLastSeen(device),
+    lastSeen: optionalMoment(device, 'LastSeen'),
     fetchedAt: context.fetchedAt,
   };
 }
@@ -92,34 +98,4 @@ function readCompromised(value: unknown): PostureReport['compromised'] {
   if (value === false) return 'no';
   if (value === null || value === undefined) return 'unknown';
   throw unbelievable('has no usable `CompromisedStatus`');
-}
-
-function readLastSeen(device: Fields): number | null {
-  const text = optionalText(device, 'LastSeen');
-  if (text === null || text.startsWith('0001-')) return null; // .NET's way to say never
-  const moment = parseMoment(text);
-  if (moment === null) throw unbelievable('has no usable `LastSeen`');
-  return moment;
-}
-
-function requireText(device: Fields, name: string): string {
-  const value = device.get(name);
-  if (typeof value === 'string' && value !== '') return value;
-  throw unbelievable(`has no usable \`${name}\``);
-}
-
-function optionalText(device: Fields, name: string): string | null {
-  const value = device.get(name);
-  if (value === null || value === undefined || value === '') return null;
-  if (typeof value === 'string') return value;
-  throw unbelievable(`has no usable \`${name}\``);
-}
-
-// `NON_COMPLIANT`, `Non Compliant` and `NonCompliant` are one word.
-function lettersOf(text: string): string {
-  return text.toLowerCase().replaceAll(/[\s_-]/g, '');
-}
-
-function unbelievable(what: string): SourceError {
-  return new SourceError('answer', `the answer ${what}`);
 }

@@ -63,9 +63,23 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.source.auth.password': 'its password',
   'posture.source.tenantCode': 'the API key, sent as `aw-tenant-code`',
   'posture.source.authority': "a PEM file to trust for the UEM instead of the system's authorities",
+  'posture.source.webhook.username':
+    'like `posture.webhook`, for this source alone: with several, none can speak for another',
+  'posture.source.webhook.password': 'its password',
+  'posture.source.webhook.token': 'or a bearer token',
+  'posture.source.tokenUrl': 'the token endpoint; left out, `/api/oauth/token` at `url`',
+  'posture.source.clientId':
+    'the API client; give it the right to read computers and mobile devices, nothing else',
+  'posture.source.clientSecret': 'its secret',
+  'posture.source.inventories': 'which of its inventories are asked, in this order',
+  'posture.source.identifier': 'what the device ids of the certificates are there',
+  'posture.source.compliantGroup':
+    'the smart group whose members are compliant, of the same name among computers and among mobile devices',
+  'posture.source.compromisedGroup':
+    'the smart group whose members are compromised; left out, nobody says so of computers, and of mobile devices their jailbreak detection',
   'posture.source.file': 'the inventory, see below; it is watched',
   'posture.webhook.username':
-    'HTTP Basic user of the event notifications at `/webhooks/workspace-one/<source name>` of the admin server',
+    'HTTP Basic user of the event notifications at `/webhooks/<kind>/<source name>` of the admin server',
   'posture.webhook.password': 'its password',
   'posture.webhook.token': 'or a bearer token, for UEMs that can send one',
   'posture.signals':
