@@ -4,6 +4,7 @@ import type { Loaded } from './config/load.ts';
 import { type SourceConfig, sourcesOf } from './config/posture-sources.ts';
 import type { PostureReport } from './decision/posture.ts';
 import { createAskingInOrder, type OrderedSource } from './posture/asking-in-order.ts';
+import { createIntuneSource } from './posture/intune.ts';
 import { createInventorySource } from './posture/inventory.ts';
 import { createJamfSource } from './posture/jamf.ts';
 import { type PostureSource, SourceError } from './posture/source.ts';
@@ -81,6 +82,12 @@ function createSource(configured: SourceConfig, loaded: Loaded, now: () => numbe
       const deadlineMs = loaded.config.posture.timeout;
       const ca = loaded.uemAuthorities.get(name) ?? null;
       const source = createJamfSource({ ...given, kinds, ca, deadlineMs, now });
+      return { source, update: null, close: () => source.close() };
+    }
+    case 'intune': {
+      const deadlineMs = loaded.config.posture.timeout;
+      const ca = loaded.uemAuthorities.get(name) ?? null;
+      const source = createIntuneSource({ ...configured, ca, deadlineMs, now });
       return { source, update: null, close: () => source.close() };
     }
     case 'workspace-one': {

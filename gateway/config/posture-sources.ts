@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { httpUrl, name, optional, secretText, section } from '../../runtime/schema.ts';
+import { intuneIds } from '../posture/intune-device.ts';
 
 const file = z.string().min(1).meta({ description: 'a path, relative to the configuration file' });
 
@@ -55,6 +56,24 @@ const jamf = section({
   webhook: optional(webhook),
 });
 
+/** Credentials go there: in the clear only to this machine. */
+const safeUrl = httpUrl().refine((text) => isSafe(text), 'expected an https URL');
+
+const intune = section({
+  kind: z.literal('intune'),
+  name: name().default('intune'),
+  whileDown,
+  tenant: z
+    .string()
+    .regex(/^[a-zA-Z0-9][a-zA-Z0-9.-]{2,252}$/, 'expected the id or a domain of the directory'),
+  clientId: z.string().min(1),
+  clientSecret: secretText(),
+  identifier: z.enum(intuneIds).default('azureADDeviceId'),
+  url: safeUrl.prefault('https://graph.microsoft.com'),
+  login: safeUrl.prefault('https://login.microsoftonline.com'),
+  authority: optional(file),
+});
+
 const inventory = section({
   kind: z.literal('inventory'),
   name: name().default('inventory'),
@@ -62,9 +81,14 @@ const inventory = section({
   file,
 });
 
-const source = z.discriminatedUnion('kind', [workspaceOne, jamf, inventory]);
+const source = z.discriminatedUnion('kind', [workspaceOne, intune, jamf, inventory]);
 
 export type SourceConfig = z.output<typeof source>;
+
+function isSafe(text: string): boolean {
+  const { protocol, hostname } = new URL(text);
+  return protocol === 'https:' || /^(localhost|127\..*|\[::1\])$/.test(hostname);
+}
 
 interface Sources {
   readonly source: SourceConfig | null;

@@ -94,7 +94,9 @@ export function createUemCaller(options: UemCallerOptions): UemCaller {
         if (at >= most) throw new SourceError('outage', `${WHO} has more than ${most} pages`);
         const page = await object(call, signal);
         yield page;
+        const { path }: UemCall = call;
         call = next(page, at);
+        if (call?.path === path) throw new SourceError('outage', `${WHO} gave one page twice`);
       }
     },
     nextPath(link) {

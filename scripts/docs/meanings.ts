@@ -54,7 +54,10 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.source.kind': 'what is asked',
   'posture.source.name':
     'names the source in reports, metrics and the path of its webhook; its kind when left out, `uem` for Workspace ONE',
-  'posture.source.url': 'the API host of the UEM, for example `https://as123.awmdm.com`',
+  'posture.source.tenant': 'the directory, by its id or one of its domains',
+  'posture.source.login': 'the sign-in service; national clouds have their own',
+  'posture.source.url':
+    'the API host of the UEM, for example `https://as123.awmdm.com`; for Intune Microsoft Graph, `https://graph.microsoft.com` when left out',
   'posture.source.auth.kind': 'how to sign in to the UEM',
   'posture.source.auth.tokenUrl': 'the token endpoint of the OAuth client',
   'posture.source.auth.clientId': 'the OAuth client; give it read access to devices, nothing else',
@@ -69,7 +72,7 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.source.webhook.token': 'or a bearer token',
   'posture.source.tokenUrl': 'the token endpoint; left out, `/api/oauth/token` at `url`',
   'posture.source.clientId':
-    'the API client; give it the right to read computers and mobile devices, nothing else',
+    'the API client, or app registration: see the page on posture for what it needs, and nothing else',
   'posture.source.clientSecret': 'its secret',
   'posture.source.inventories': 'which of its inventories are asked, in this order',
   'posture.source.identifier': 'what the device ids of the certificates are there',
