@@ -239,7 +239,7 @@ function checkSignOn(
   const names = checkZoneNames(file.value, zones);
   if (names.length > 0) return names.map(placed);
   const compiled = compileZones(zones.map((zone) => joined(zone)));
-  return runSignOnTests(file.value, compiled, locate).map(({ path, message }) =>
-    placed({ path, message, hint: null }),
+  return runSignOnTests(file.value, compiled, { locate, now: Date.now() }).map(
+    ({ path, message }) => placed({ path, message, hint: null }),
   );
 }

@@ -10,6 +10,7 @@ import { addDoctor } from './doctor.ts';
 import { addExplain } from './explain.ts';
 import { addHashPassword } from './hash-password.ts';
 import { say, UsageError } from './output.ts';
+import { addPolicy } from './policy.ts';
 import { addProfile } from './profile.ts';
 import { addQuickstart } from './quickstart.ts';
 import { addRules } from './rules.ts';
@@ -34,6 +35,7 @@ addDoctor(program);
 addRules(program);
 addProfile(program);
 addZones(program);
+addPolicy(program);
 addHashPassword(program);
 for (const command of program.commands) command.exitOverride();
 

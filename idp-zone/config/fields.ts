@@ -1,15 +1,26 @@
 // The fields that zones, rules and the provider's section have in common.
 import { z } from 'zod';
 import { type AddressRange, readAddressRange } from '../../dtr-rules/address.ts';
+import { readMoment } from '../../dtr-rules/moment.ts';
+import type { Reading } from '../../dtr-rules/reading.ts';
 
-export function addressRange() {
-  return z.string().transform((text, context): AddressRange => {
-    const reading = readAddressRange(text);
+function readAs<T>(read: (text: string) => Reading<T>) {
+  return z.string().transform((text, context): T => {
+    const reading = read(text);
     if (reading.ok) return reading.value;
     const params = { hint: reading.hint ?? undefined };
     context.addIssue({ code: 'custom', message: reading.message, input: text, params });
     return z.NEVER;
   });
+}
+
+export function addressRange() {
+  return readAs<AddressRange>(readAddressRange);
+}
+
+/** Milliseconds since 1970. */
+export function moment() {
+  return readAs<number>(readMoment);
 }
 
 // A name for people: shown in logs and explanations.

@@ -12,7 +12,7 @@ import {
 } from '../../runtime/schema.ts';
 import { forwardedFields } from '../decision/client-address.ts';
 import type { SignOnFile, SignOnTest } from '../decision/run-tests.ts';
-import type { SignOnPolicy, SignOnRule } from '../decision/sign-on.ts';
+import type { SignOnPolicy } from '../decision/sign-on.ts';
 import type { ZoneSource } from '../decision/zone.ts';
 import { parsePasswordHash } from '../edge/password.ts';
 import { addressRange, refuseDoubles } from './fields.ts';
@@ -27,10 +27,10 @@ const readSignOn = parseWith(signOnFile);
 export function parseSignOn(value: unknown): Parsed<SignOnFile> {
   const parsed = readSignOn(value);
   if (!parsed.ok) return parsed;
-  const { help, rules, tests } = parsed.value;
-  const policy: SignOnPolicy = { help, rules };
+  const { tests, ...policy }: { tests: typeof parsed.value.tests } & SignOnPolicy = parsed.value;
+  const { rules, exceptions } = policy;
   const placed = tests.map((test, index): SignOnTest => ({ ...test, path: ['tests', index] }));
-  const issues = placed.flatMap((test) => unknownRule(test, rules));
+  const issues = placed.flatMap((test) => unknownRule(test, [...rules, ...exceptions]));
   return issues.length > 0 ? { ok: false, issues } : { ok: true, value: { policy, tests: placed } };
 }
 
@@ -57,7 +57,10 @@ export function checkZoneNames(file: SignOnFile, zones: readonly ZoneSource[]): 
   return [...ofRules, ...ofTests];
 }
 
-function unknownRule({ rule, path }: SignOnTest, rules: readonly SignOnRule[]): readonly Issue[] {
+function unknownRule(
+  { rule, path }: SignOnTest,
+  rules: readonly { readonly name: string }[],
+): readonly Issue[] {
   if (rule === null || rules.some(({ name }) => name === rule)) return [];
   return [{ path: [...path, 'rule'], message: `there is no rule \`${rule}\``, hint: null }];
 }

@@ -81,9 +81,9 @@ function takeElement(text: string): Taken | null {
 }
 
 function forOf(pairs: string): string | null {
-  const values = (pairs.match(onePair) ?? [])
-    .filter((one) => /^for=/i.test(one))
-    .map((one) => one.slice('for='.length));
+  const values = [...pairs.matchAll(onePair)].flatMap(([one]) =>
+    /^for=/i.test(one) ? [one.slice('for='.length)] : [],
+  );
   const [value, ...others] = values;
   if (value === undefined || others.length > 0) return null;
   return value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value;

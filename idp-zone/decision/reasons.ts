@@ -20,6 +20,11 @@ export const reasons = {
     sentence:
       'We cannot tell whether you are on the company network. Try again in a minute; if it stays, tell your administrator.',
   },
+  'sign-on.device': {
+    status: 403,
+    sentence:
+      'You can sign in only with a company device that is managed and healthy. Use such a device and try again.',
+  },
   'sign-on.rule': {
     status: 403,
     sentence: 'A sign-on rule of your company does not let you in here.',

@@ -1,5 +1,6 @@
 // Runs the tests a sign-on file carries against its own rules and the zones beside it.
 import type { Address } from '../../dtr-rules/address.ts';
+import type { DeviceFacts } from './conditions.ts';
 import type { Locate } from './place.ts';
 import { type Access, judgeSignOn, type SignOnDecision, type SignOnPolicy } from './sign-on.ts';
 import { arrivalOf, type CompiledZones, type Standing, standingOf } from './zone.ts';
@@ -15,6 +16,8 @@ export interface SignOnTest {
   readonly groups: readonly string[];
   readonly origin: TestOrigin;
   readonly client: string;
+  readonly device: DeviceFacts;
+  readonly at: number | null; // null: the moment the tests run
   readonly expect: Access;
   readonly rule: string | null;
   readonly path: readonly (string | number)[];
@@ -31,15 +34,22 @@ export interface SignOnTestFailure {
   readonly path: readonly (string | number)[];
 }
 
+/** What is not written in the files. */
+export interface TestWorld {
+  readonly locate: Locate | null;
+  readonly now: number;
+}
+
 export function runSignOnTests(
   file: SignOnFile,
   zones: CompiledZones,
-  locate: Locate | null,
+  { locate, now }: TestWorld,
 ): readonly SignOnTestFailure[] {
   return file.tests.flatMap((test) => {
     const standing = standingAt(test.origin, zones, locate);
-    const { user, groups, client } = test;
-    const decision = judgeSignOn(file.policy, { user, groups, client, ...standing });
+    const { user, groups, client, device, at } = test;
+    const request = { user, groups, client, device, now: at ?? now, ...standing };
+    const decision = judgeSignOn(file.policy, request);
     const wantedRule = test.rule === null || test.rule === decision.rule;
     if (accessOf(decision) === test.expect && wantedRule) return [];
     const message = `test \`${test.name}\` expected ${wanted(test)}, got ${got(decision)}`;
@@ -47,7 +57,12 @@ export function runSignOnTests(
   });
 }
 
-function standingAt(origin: TestOrigin, zones: CompiledZones, locate: Locate | null): Standing {
+/** Where somebody stands who comes from there. */
+export function standingAt(
+  origin: TestOrigin,
+  zones: CompiledZones,
+  locate: Locate | null,
+): Standing {
   if (origin.kind === 'zones') return { blocked: null, zones: origin.zones, unknownZones: [] };
   return standingOf(zones, arrivalOf([origin.address], origin.address, locate));
 }

@@ -1,56 +1,54 @@
 // Sign-on policy: ordered rules, the first whose conditions all hold decides, and nothing else lets anybody in.
+import {
+  type Condition,
+  type Conditions,
+  type Judged,
+  judgeConditions,
+  type SignOnRequest,
+  type Status,
+  statusOf,
+} from './conditions.ts';
 import { type PolicyReason, reasons } from './reasons.ts';
-import type { Standing } from './zone.ts';
 
 export type Access = 'ALLOW' | 'DENY';
 
-export interface People {
-  readonly users: readonly string[]; // with no users and no groups: everybody
-  readonly groups: readonly string[];
-  readonly excludeUsers: readonly string[];
-  readonly excludeGroups: readonly string[];
-}
-
-export interface Network {
-  readonly zones: readonly string[] | null; // in any of these; null = anywhere
-  readonly notZones: readonly string[]; // and in none of these
-}
-
-export interface SignOnRule {
+export interface SignOnRule extends Conditions {
   readonly name: string;
-  readonly people: People | null;
-  readonly network: Network | null;
-  readonly clients: readonly string[] | null;
   readonly access: Access;
   readonly reportOnly: boolean;
   readonly message: string | null;
   readonly help: string | null;
 }
 
+/** Somebody who is let in for a while, whatever the rules say; asked before them. */
+export interface SignOnException {
+  readonly name: string;
+  readonly users: readonly string[];
+  readonly clients: readonly string[] | null; // null: all
+  readonly until: number; // ms since 1970, the first moment it no longer holds
+  readonly reason: string;
+}
+
 export interface SignOnPolicy {
   readonly help: string | null;
+  readonly exceptions: readonly SignOnException[];
   readonly rules: readonly SignOnRule[];
 }
-
-export interface SignOnRequest extends Standing {
-  readonly user: string;
-  readonly groups: readonly string[];
-  readonly client: string;
-}
-
-export type Condition = 'people' | 'network' | 'network_unknown' | 'clients';
 
 // A rule that was looked at and did not decide. With nothing failed it matched, but only reports.
 export interface Step {
   readonly rule: string;
   readonly access: Access;
   readonly reportOnly: boolean;
-  readonly failed: readonly Condition[];
+  readonly failed: readonly Failed[];
 }
+
+export type Failed = Condition | `${Condition}_unknown`;
 
 export interface Allow {
   readonly action: 'allow';
   readonly rule: string;
+  readonly exception: SignOnException | null; // what let in instead of a rule
   readonly trail: readonly Step[];
 }
 
@@ -65,60 +63,65 @@ export interface Deny {
 
 export type SignOnDecision = Allow | Deny;
 
+/** Of every rule, also of those after the one that decides: what somebody who asks why wants to see. */
+export interface Evaluation {
+  readonly rule: SignOnRule;
+  readonly conditions: readonly Judged[];
+  readonly status: Status;
+}
+
 export function judgeSignOn(policy: SignOnPolicy, request: SignOnRequest): SignOnDecision {
   const trail: Step[] = [];
-  if (request.blocked !== null)
+  if (request.blocked !== null) {
     return deny(policy, { rule: null, reason: 'sign-on.blocked', trail });
+  }
+  const exception = policy.exceptions.find((one) => excepts(one, request)) ?? null;
+  if (exception !== null) return { action: 'allow', rule: exception.name, exception, trail };
   for (const rule of policy.rules) {
-    const failed = failedConditions(rule, request);
-    if (failed.length > 0 || rule.reportOnly) {
-      trail.push({ rule: rule.name, access: rule.access, reportOnly: rule.reportOnly, failed });
-    } else if (rule.access === 'ALLOW') {
-      return { action: 'allow', rule: rule.name, trail };
-    } else {
-      return deny(policy, { rule, reason: nearMiss(trail) ?? 'sign-on.rule', trail });
-    }
+    const evaluation = evaluateRule(rule, request);
+    if (!holds(evaluation) || rule.reportOnly) trail.push(stepOf(evaluation));
+    else if (rule.access === 'ALLOW') {
+      return { action: 'allow', rule: rule.name, exception: null, trail };
+    } else return deny(policy, { rule, reason: nearMiss(trail) ?? 'sign-on.rule', trail });
   }
   return deny(policy, { rule: null, reason: nearMiss(trail) ?? 'sign-on.no_rule', trail });
 }
 
-function failedConditions(rule: SignOnRule, request: SignOnRequest): readonly Condition[] {
-  const failed: Condition[] = [];
-  if (rule.people !== null && !includesPerson(rule.people, request)) failed.push('people');
-  const network = rule.network === null ? 'inside' : judgeNetwork(rule.network, request);
-  if (network === 'outside') failed.push('network');
-  // What nobody can tell must never help to let somebody in: it keeps an ALLOW from holding, not a DENY.
-  if (network === 'unknown' && rule.access === 'ALLOW') failed.push('network_unknown');
-  if (rule.clients !== null && !rule.clients.includes(request.client)) failed.push('clients');
-  return failed;
+export function evaluateRule(rule: SignOnRule, request: SignOnRequest): Evaluation {
+  const conditions = judgeConditions(rule, request);
+  return { rule, conditions, status: statusOf(conditions) };
 }
 
-function includesPerson(people: People, { user, groups }: SignOnRequest): boolean {
-  if (people.excludeUsers.includes(user)) return false;
-  if (people.excludeGroups.some((group) => groups.includes(group))) return false;
-  if (people.users.length === 0 && people.groups.length === 0) return true;
-  return people.users.includes(user) || people.groups.some((group) => groups.includes(group));
+// What nobody can tell must never help to let somebody in: it keeps an ALLOW from holding, not a DENY.
+export function holds({ rule, status }: Evaluation): boolean {
+  return status === 'MATCH' || (status === 'UNDEFINED' && rule.access === 'DENY');
 }
 
-function judgeNetwork(network: Network, at: Standing): 'inside' | 'outside' | 'unknown' {
-  const included = network.zones === null ? 'in' : membership(network.zones, at);
-  const excluded = membership(network.notZones, at);
-  if (included === 'out' || excluded === 'in') return 'outside';
-  return included === 'unknown' || excluded === 'unknown' ? 'unknown' : 'inside';
+function excepts(one: SignOnException, { user, client, now }: SignOnRequest): boolean {
+  const isFor = one.clients === null || one.clients.includes(client);
+  return isFor && one.users.includes(user) && now < one.until;
 }
 
-function membership(names: readonly string[], at: Standing): 'in' | 'out' | 'unknown' {
-  if (names.some((name) => at.zones.includes(name))) return 'in';
-  return names.some((name) => at.unknownZones.includes(name)) ? 'unknown' : 'out';
+function stepOf({ rule, conditions }: Evaluation): Step {
+  const failed = conditions.flatMap(({ condition, status }): readonly Failed[] => {
+    if (status === 'NOT_MATCH') return [condition];
+    return status === 'UNDEFINED' && rule.access === 'ALLOW' ? [`${condition}_unknown`] : [];
+  });
+  return { rule: rule.name, access: rule.access, reportOnly: rule.reportOnly, failed };
 }
 
-// "You would be let in, were it not for where you are" is the one thing worth telling a person first.
+const ofDevice: readonly Failed[] = (
+  ['platforms', 'device', 'assurances', 'risks'] as const
+).flatMap((condition): readonly Failed[] => [condition, `${condition}_unknown`]);
+
+// "You would be let in, were it not for where you are" is the one thing worth telling a person first; then, with what.
 function nearMiss(trail: readonly Step[]): PolicyReason | null {
-  const failures = trail
-    .filter((step) => step.access === 'ALLOW' && !step.reportOnly && step.failed.length === 1)
-    .map((step) => step.failed[0]);
-  if (failures.includes('network_unknown')) return 'sign-on.zone_unknown';
-  return failures.includes('network') ? 'sign-on.outside_zone' : null;
+  const near = trail.filter((step) => step.access === 'ALLOW' && !step.reportOnly);
+  const byOne = near.filter(({ failed }) => failed.length === 1).map(({ failed }) => failed[0]);
+  if (byOne.includes('network_unknown')) return 'sign-on.zone_unknown';
+  if (byOne.includes('network')) return 'sign-on.outside_zone';
+  const byDevice = near.some(({ failed }) => failed.every((one) => ofDevice.includes(one)));
+  return byDevice ? 'sign-on.device' : null;
 }
 
 interface Denied {

@@ -36,8 +36,8 @@ function compileFamily(hits: readonly Hit[], lowBits: bigint): (value: bigint) =
     let [low, up] = [0, starts.length];
     while (low < up) {
       const middle = (low + up) >>> 1;
-      const there = high[middle] ?? 0;
-      const isAfter = there === highValue ? (starts[middle] ?? 0n) > value : there > highValue;
+      const there = Number(high[middle]);
+      const isAfter = there === highValue ? isPast(value, starts[middle]) : there > highValue;
       if (isAfter) up = middle;
       else low = middle + 1;
     }
@@ -45,47 +45,61 @@ function compileFamily(hits: readonly Hit[], lowBits: bigint): (value: bigint) =
   };
 }
 
+function isPast(value: bigint, start = 0n): boolean {
+  return start > value;
+}
+
 interface Pieces {
   readonly starts: readonly bigint[];
   readonly held: readonly (readonly Hit[])[]; // from this start to the next
 }
 
+interface Written {
+  readonly index: number;
+  readonly hit: Hit;
+}
+
 function cut(hits: readonly Hit[]): Pieces {
   const events = hits.flatMap((hit, index) => [
-    { at: hit.entry.range.first, index, isStart: true },
-    { at: hit.entry.range.last + 1n, index, isStart: false },
+    { at: hit.entry.range.first, written: { index, hit }, isStart: true },
+    { at: hit.entry.range.last + 1n, written: { index, hit }, isStart: false },
   ]);
   events.sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)));
   const active: Active = new Map();
   const starts: bigint[] = [];
   const held: (readonly Hit[])[] = [];
-  for (const [place, { at, index, isStart }] of events.entries()) {
-    change(active, hits, { index, isStart });
+  for (const [place, { at, written, isStart }] of events.entries()) {
+    if (isStart) begin(active, written);
+    else end(active, written);
     if (events[place + 1]?.at === at) continue;
-    const first = [...active.values()].flatMap((indexes) => indexes.slice(0, 1));
+    const first = [...active.values()].flatMap((list) => list.slice(0, 1));
     starts.push(at);
-    held.push(first.sort((a, b) => a - b).flatMap((one) => hits[one] ?? []));
+    held.push(first.sort((a, b) => a.index - b.index).map(({ hit }) => hit));
   }
   return { starts, held };
 }
 
 // Of each zone and role the entries that hold the piece, as written: thousands of blocks inside one another are then
 // no more work than as many side by side.
-type Active = Map<string, number[]>;
+type Active = Map<string, Written[]>;
 
-function change(
-  active: Active,
-  hits: readonly Hit[],
-  { index, isStart }: { readonly index: number; readonly isStart: boolean },
-): void {
-  const key = `${hits[index]?.zone} ${hits[index]?.role}`;
-  const indexes = active.get(key) ?? [];
-  if (isStart) {
-    const after = indexes.findIndex((one) => one > index);
-    indexes.splice(after === -1 ? indexes.length : after, 0, index);
-    active.set(key, indexes);
-  } else {
-    indexes.splice(indexes.indexOf(index), 1);
-    if (indexes.length === 0) active.delete(key);
-  }
+function keyOf({ hit: { zone, role } }: Written): string {
+  return `${zone} ${role}`;
+}
+
+function begin(active: Active, written: Written): void {
+  const list = active.get(keyOf(written)) ?? [];
+  const after = list.findIndex(({ index }) => index > written.index);
+  list.splice(after === -1 ? list.length : after, 0, written);
+  active.set(keyOf(written), list);
+}
+
+function end(active: Active, written: Written): void {
+  const rest = without(written, active.get(keyOf(written)));
+  if (rest.length === 0) active.delete(keyOf(written));
+  else active.set(keyOf(written), rest);
+}
+
+function without(written: Written, list: readonly Written[] = []): Written[] {
+  return list.filter(({ index }) => index !== written.index);
 }

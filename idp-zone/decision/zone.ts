@@ -114,11 +114,11 @@ export function arrivalOf(
 export function standingOf(compiled: CompiledZones, arrival: Arrival): Standing {
   const held: string[] = [];
   const unknown: string[] = [];
-  const hits = hitsOf(compiled, arrival);
-  for (const index of candidates(compiled, hits)) {
+  const looked = lookUp(compiled, arrival);
+  for (const index of candidates(compiled, looked)) {
     const zone = compiled.zones[index];
     if (zone?.usage !== 'POLICY') continue;
-    const { state } = judge(zone, index, { arrival, hits });
+    const { state } = judge(zone, index, { arrival, looked });
     if (state === 'in') held.push(zone.name);
     else if (state === 'unknown') unknown.push(zone.name);
   }
@@ -126,17 +126,17 @@ export function standingOf(compiled: CompiledZones, arrival: Arrival): Standing 
 }
 
 // Only a zone that knows the peer can hold who comes through it: of a thousand zones few are walked.
-function candidates(compiled: CompiledZones, hits: Walk['hits']): readonly number[] {
-  const peer = hits.at(-1);
+function candidates(compiled: CompiledZones, looked: Walk['looked']): readonly number[] {
+  const peer = looked.at(-1);
   if (peer === undefined) return compiled.forRules;
-  const near = new Set([...peer.map(({ zone }) => zone), ...compiled.beyondTable]);
+  const near = new Set([...peer.hits.map(({ zone }) => zone), ...compiled.beyondTable]);
   return [...near].sort((a, b) => a - b);
 }
 
 export function judgeZone(compiled: CompiledZones, index: number, arrival: Arrival): ZoneVerdict {
   const zone = compiled.zones[index];
   if (zone === undefined) throw new Error(`there is no zone ${index}`);
-  return judge(zone, index, { arrival, hits: hitsOf(compiled, arrival) });
+  return judge(zone, index, { arrival, looked: lookUp(compiled, arrival) });
 }
 
 /** Blocklists come before everything else and look at every hop; each hop they hold has to be exempt. */
@@ -168,18 +168,23 @@ function blockOfHop({ zones, table, blockedPlaces }: CompiledZones, hop: Hop): B
   return byPlace === undefined ? null : { zone: byPlace.name, address, entry: null };
 }
 
+interface Looked {
+  readonly address: Address;
+  readonly hits: readonly Hit[];
+}
+
 interface Walk {
   readonly arrival: Arrival;
-  readonly hits: readonly (readonly Hit[])[]; // of each hop that counts
+  readonly looked: readonly Looked[]; // of each hop that counts
 }
 
-function hitsOf({ table }: CompiledZones, { hops }: Arrival): Walk['hits'] {
-  return hops.slice(-MAX_HOPS).map(({ address }) => table.find(address));
+function lookUp({ table }: CompiledZones, { hops }: Arrival): Walk['looked'] {
+  return hops.slice(-MAX_HOPS).map(({ address }) => ({ address, hits: table.find(address) }));
 }
 
-function judge(zone: Zone, index: number, { arrival, hits }: Walk): ZoneVerdict {
+function judge(zone: Zone, index: number, { arrival, looked }: Walk): ZoneVerdict {
   if (zone.kind === 'addresses') {
-    const verdict = walk(index, { arrival, hits });
+    const verdict = walk(index, { arrival, looked });
     return verdict.state === 'out' && zone.pending ? { state: 'unknown', why: 'feed' } : verdict;
   }
   if (arrival.client === null) return { state: 'unknown', why: 'no_address' };
@@ -197,11 +202,10 @@ function judge(zone: Zone, index: number, { arrival, hits }: Walk): ZoneVerdict 
 
 // Only the right end of the chain is certain, so the walk starts there: a gateway is in the zone, a proxy vouches for
 // the address to its left, anything else ends the walk outside.
-function walk(index: number, { arrival, hits }: Walk): ZoneVerdict {
+function walk(index: number, { arrival, looked }: Walk): ZoneVerdict {
   let stopped: Address | null = null;
-  const judged = arrival.hops.slice(-MAX_HOPS);
-  for (const [at, { address }] of [...judged.entries()].reverse()) {
-    const own = hits[at]?.filter(({ zone }) => zone === index) ?? [];
+  for (const { address, hits } of looked.toReversed()) {
+    const own = hits.filter(({ zone }) => zone === index);
     const gateway = own.find(({ role }) => role === 'gateway');
     if (gateway !== undefined) return { state: 'in', address, entry: gateway.entry };
     if (own.length === 0) return { state: 'out', why: 'undeclared', address };

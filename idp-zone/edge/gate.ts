@@ -1,5 +1,6 @@
 // Asks the policy about a person at the door: one snapshot of zones and rules for each question.
 import type { IncomingMessage } from 'node:http';
+import { unknownDevice } from '../decision/conditions.ts';
 import { judgeSignOn, type SignOnDecision, type SignOnPolicy } from '../decision/sign-on.ts';
 import { arrivalOf, type Blocked, blockOf, standingOf } from '../decision/zone.ts';
 import type { Account } from './accounts.ts';
@@ -23,12 +24,14 @@ export interface Judged {
 export type Gate = (request: IncomingMessage, account: Account, client: string) => Judged;
 
 export function createGate({ policy, zones, facts, telemetry }: GateOptions): Gate {
-  return (request, account, client) => {
-    const from = facts(request);
+  return (incoming, account, client) => {
+    const from = facts(incoming);
     const { compiled, locate } = zones();
     const standing = standingOf(compiled, arrivalOf(from.chain, from.client, locate));
     const { name: user, groups } = account;
-    const decision = judgeSignOn(policy(), { user, groups, client, ...standing });
+    // Nothing is known about the device here yet: rules that ask for one let nobody in.
+    const request = { user, groups, client, device: unknownDevice, now: Date.now(), ...standing };
+    const decision = judgeSignOn(policy(), request);
     return {
       decision,
       from,

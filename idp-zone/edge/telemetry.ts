@@ -71,7 +71,8 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         ...reportOnlyFields(decision),
       };
       if (decision.action === 'allow') {
-        log.info({ ...fields, 'event.outcome': 'success' }, 'sign-on allowed');
+        const used = decision.exception && { 'zonegate.exception': decision.exception.reason };
+        log.info({ ...fields, ...used, 'event.outcome': 'success' }, 'sign-on allowed');
       } else {
         const denied = { 'event.outcome': 'failure', 'zonegate.reason': decision.reason };
         log.warn({ ...fields, ...denied }, 'sign-on denied');

@@ -12,6 +12,8 @@ export const folded: Readonly<Record<string, string>> = {
   'zones[].gateways': 'a list or text: addresses, blocks, spans',
   'zones[].proxies': 'a list or text: addresses, blocks, spans',
   'idp.proxyProtocol.peers': 'a list, each an address, a block or a span',
+  'exceptions[].until': 'a moment',
+  'tests[].at': 'a moment',
   'tests[].address': 'an IPv4 or IPv6 address',
 };
 
@@ -350,6 +352,12 @@ export const zonesMeanings: Readonly<Record<string, string>> = {
 
 export const signOnMeanings: Readonly<Record<string, string>> = {
   help: 'where a denied person finds help',
+  exceptions: 'people who are let in for a while, whatever the rules say; asked before them',
+  'exceptions[].name': 'shown in the log as the rule',
+  'exceptions[].users': 'who',
+  'exceptions[].clients': 'for these applications; left out: for all',
+  'exceptions[].until': 'a moment such as `2026-12-01T00:00:00Z`; from then on it no longer holds',
+  'exceptions[].reason': 'why, for the log',
   rules: 'tried from top to bottom; the first whose conditions all hold decides, none denies',
   'rules[].name': 'shown in the log and to testers, not to the person',
   'rules[].people': 'who; left out: everybody',
@@ -361,6 +369,13 @@ export const signOnMeanings: Readonly<Record<string, string>> = {
   'rules[].network.zones': 'in one of these zones',
   'rules[].network.notZones': 'and in none of these',
   'rules[].clients': 'for these applications; left out: for all',
+  'rules[].platforms': 'on these platforms',
+  'rules[].device': 'what the device has to be; each `true` or `false`, left out: either',
+  'rules[].device.registered': 'known to the company',
+  'rules[].device.managed': 'managed by its UEM; only together with `registered: true`',
+  'rules[].device.compliant': 'meeting its requirements; only together with `registered: true`',
+  'rules[].assurances': 'satisfies one of these device assurance policies, by name',
+  'rules[].risks': 'at one of these risks',
   'rules[].access': 'what the rule says',
   'rules[].reportOnly': 'the rule does not decide; the log says what it would have decided',
   'rules[].message': 'what a denied person reads, instead of the standard sentence',
@@ -372,6 +387,14 @@ export const signOnMeanings: Readonly<Record<string, string>> = {
   'tests[].address': 'from where; either this',
   'tests[].zones': 'or the zones the user is taken to be in; `[]` for none',
   'tests[].client': 'for which application',
+  'tests[].device.platform':
+    'the platform of the device; what is left out of the device is not known',
+  'tests[].device.registered': 'whether it is known to the company',
+  'tests[].device.managed': 'whether it is managed',
+  'tests[].device.compliant': 'whether it meets its requirements',
+  'tests[].device.assurances': 'the assurance policies it satisfies',
+  'tests[].device.risk': 'the risk',
+  'tests[].at': 'at which moment, for exceptions; left out: now',
   'tests[].expect': 'what has to come out',
   'tests[].rule': 'and which rule has to say so',
 };

@@ -91,5 +91,5 @@ test('after the last sign-on rule everybody is denied, as the file says', () => 
   const file = parseSignOn({ ...rest, rules: kept });
   assert.ok(file.ok);
   const zones = compileZones([]);
-  assert.deepEqual(runSignOnTests(file.value, zones, null), []);
+  assert.deepEqual(runSignOnTests(file.value, zones, { locate: null, now: 0 }), []);
 });

@@ -1,16 +1,14 @@
 // Zones from outside: what `zonegate zones check` says and exits with, and databases of places replaced while it runs.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createAuthority } from '../../runtime/authority.ts';
 import { within } from '../support/client.ts';
+import { makeIdpFolder } from '../support/idp-folder.ts';
 import { mmdbOf } from '../support/mmdb.ts';
 import { startZonegate, zonegate } from '../support/program.ts';
-import { freePorts } from '../support/upstream.ts';
 
 const stack = new AsyncDisposableStack();
 let folder: string;
@@ -41,37 +39,20 @@ places: { countries: countries.mmdb }
 `;
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'zonegate-zones-'));
-  stack.defer(() => rm(folder, { recursive: true }));
-  const [idp = 0, admin = 0] = await freePorts(2);
-  port = idp;
-  const authority = await createAuthority({ name: 'test', days: 1 });
-  const { certificatePem, keyPem } = await authority.issue({
-    commonName: 'localhost',
-    sans: { dns: ['localhost'] },
-    usage: 'server',
-    days: 1,
-  });
-  const files = {
-    'idp.pem': certificatePem,
-    'idp.key': keyPem,
-    'zones.yaml': ZONES,
-    'countries.mmdb': countries('KP'),
-    'sign-on.yaml': `rules:
+  const made = await makeIdpFolder({
+    idp: '  trustedProxies: [198.51.100.40]\n',
+    files: {
+      'zones.yaml': ZONES,
+      'countries.mmdb': countries('KP'),
+      'sign-on.yaml': `rules:
   - { name: from home, network: { zones: [home] }, access: ALLOW }
 tests:
   - { name: from Finland, user: ann, address: 203.0.113.200, client: app, expect: ALLOW }
 `,
-    'zonegate.yaml': `admin: { listen: "127.0.0.1:${admin}" }
-idp:
-  listen: 127.0.0.1:${idp}
-  tls: { certificate: idp.pem, key: idp.key }
-  trustedProxies: [198.51.100.40]
-  keysFile: keys.json
-  cookieSecret: a cookie secret of thirty-two characters
-`,
-  };
-  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+    },
+  });
+  stack.use(made);
+  ({ folder, port } = made);
 });
 after(() => stack.disposeAsync());
 

@@ -230,6 +230,31 @@ test('a rule that would mean something else than it says is refused', () => {
   assert.match(issues[3] ?? '', /^rules\.3\.clients: /);
 });
 
+test('a device is managed or not only when it is registered, and something has to be asked of it', () => {
+  const of = (rule: object) =>
+    said(parseSignOn({ rules: [{ name: 'a', access: 'ALLOW', ...rule }] })).join();
+  assert.equal(of({ device: { registered: true, managed: false } }), '');
+  assert.equal(of({ device: { registered: false } }), '');
+  assert.match(of({ device: {} }), /^rules\.0\.device: expected `registered`, `managed` or/);
+  assert.match(of({ device: { managed: true } }), /expected `registered: true` beside it/);
+  assert.match(of({ device: { registered: false, compliant: true } }), /`registered: true`/);
+  assert.match(of({ platforms: ['iOS'] }), /did you mean|expected `ANDROID`/);
+  assert.match(of({ risks: [] }), /at least 1/);
+});
+
+test('an exception has people, an end and a reason', () => {
+  const whole = { name: 'e', users: ['ann'], until: '2026-12-01T00:00:00Z', reason: 'repair' };
+  const of = (exception: object) =>
+    said(parseSignOn({ rules: [], exceptions: [exception] })).join('\n');
+  assert.equal(of(whole), '');
+  for (const key of ['users', 'until', 'reason'] as const) {
+    const { [key]: _, ...rest } = whole;
+    assert.match(of(rest), new RegExp(`^exceptions\\.0\\.${key}: key .* is missing`), key);
+  }
+  assert.match(of({ ...whole, until: '2026-12-01' }), /is not a moment/);
+  assert.match(of({ ...whole, users: [] }), /at least 1/);
+});
+
 test('a test needs one origin and a rule that exists', () => {
   const base = { name: 't', user: 'ann', client: 'app', expect: 'DENY' };
   const of = (given: object) => said(parseSignOn({ rules: [], tests: [{ ...base, ...given }] }));

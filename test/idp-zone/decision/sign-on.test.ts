@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSignOn, parseZones } from '../../../idp-zone/config/parse.ts';
+import { type DeviceFacts, unknownDevice } from '../../../idp-zone/decision/conditions.ts';
 import { reasons } from '../../../idp-zone/decision/reasons.ts';
 import { runSignOnTests } from '../../../idp-zone/decision/run-tests.ts';
 import { judgeSignOn } from '../../../idp-zone/decision/sign-on.ts';
@@ -18,6 +19,8 @@ interface Case {
   readonly zones: readonly string[];
   readonly unknownZones?: readonly string[];
   readonly blocked?: boolean;
+  readonly device?: object;
+  readonly at?: string;
   readonly action: string;
   readonly reason?: string;
   readonly rule: string | null;
@@ -26,6 +29,7 @@ interface Case {
   readonly trail?: readonly (readonly string[])[]; // the rule, then what did not hold
 }
 
+const NOW = Date.parse('2026-06-01T00:00:00Z');
 const cases: readonly Case[] = table.cases;
 
 function parsed(value: unknown) {
@@ -44,7 +48,9 @@ for (const row of cases) {
     assert.ok(policy);
     const { unknownZones = [], ...request } = row;
     const blocked = row.blocked === true ? { zone: 'bad', address: null, entry: null } : null;
-    const decision = judgeSignOn(policy, { ...request, unknownZones, blocked });
+    const device = { ...unknownDevice, ...row.device } as DeviceFacts;
+    const now = row.at === undefined ? NOW : Date.parse(row.at);
+    const decision = judgeSignOn(policy, { ...request, device, now, unknownZones, blocked });
     assert.equal(decision.action, row.action);
     assert.equal(decision.rule, row.rule);
     const trail = decision.trail.map((step) => [step.rule, ...step.failed]);
@@ -75,7 +81,10 @@ const zones = compileZones(zonesFile.value.zones.map((zone) => joined(zone)));
 const withTest = (given: object) => {
   const rules = table.policies.tunnel.rules;
   const base = { name: 't', user: 'ann', groups: ['staff'], client: 'app', expect: 'ALLOW' };
-  return runSignOnTests(parsed({ rules, tests: [{ ...base, ...given }] }), zones, null);
+  return runSignOnTests(parsed({ rules, tests: [{ ...base, ...given }] }), zones, {
+    locate: null,
+    now: NOW,
+  });
 };
 
 test('a test that holds says nothing', () => {
@@ -106,6 +115,6 @@ test('a denial that no rule gave is named so', () => {
     rules: [],
     tests: [{ name: 't', user: 'ann', zones: [], client: 'app', expect: 'ALLOW' }],
   });
-  const [failure] = runSignOnTests(file, zones, null);
+  const [failure] = runSignOnTests(file, zones, { locate: null, now: NOW });
   assert.equal(failure?.message, 'test `t` expected ALLOW, got DENY by no rule (sign-on.no_rule)');
 });
