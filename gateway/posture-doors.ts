@@ -16,6 +16,7 @@ import { createUemWebhook, OUTCOMES } from './posture/webhook.ts';
 import type { WebhookCredentials } from './posture/webhook-credentials.ts';
 import { parseWorkspaceOneEvent } from './posture/workspace-one-event.ts';
 import { openReceivers } from './signal-receivers.ts';
+import type { Blocks } from './state/blocks.ts';
 
 export interface PostureDoorsOptions {
   readonly loaded: Loaded;
@@ -23,6 +24,7 @@ export interface PostureDoorsOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly endSessions: EndSessions;
+  readonly blocks: Pick<Blocks, 'extend'>;
 }
 
 export interface PostureDoors {

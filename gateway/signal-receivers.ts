@@ -17,6 +17,7 @@ import {
 } from './posture/signals/receiver.ts';
 import type { StreamStatus } from './posture/signals/security-event.ts';
 import type { SubjectRow } from './posture/signals/subject.ts';
+import type { Blocks } from './state/blocks.ts';
 
 /** What all doors have in common. */
 export type Shared = Pick<ReceiverOptions, 'cache' | 'changes' | 'log' | 'mayCome' | 'now'>;
@@ -33,12 +34,13 @@ export interface ReceiversOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly endSessions: EndSessions;
+  readonly blocks: Pick<Blocks, 'extend'>;
 }
 
 const MAX_KEYS_BYTES = 262_144;
 
 export function openReceivers(options: ReceiversOptions, shared: Shared): Receivers {
-  const { loaded, metrics, endSessions } = options;
+  const { loaded, metrics, endSessions, blocks } = options;
   const configured = loaded.config.posture.signals;
   const counter = metrics.counterOf(
     'zonegate_signal_events_total',
@@ -75,6 +77,7 @@ export function openReceivers(options: ReceiversOptions, shared: Shared): Receiv
       maxAgeMs,
       doubtWhenSilent: signal.whenSilent === 'refuse',
       endSessions,
+      block: blockerFor(signal, blocks),
       count: (outcome) => counters[outcome]?.inc(),
       onStream: (status) => void streams.set(name, status),
     });
@@ -87,6 +90,16 @@ export function openReceivers(options: ReceiversOptions, shared: Shared): Receiv
     async close() {
       for (const one of keys) await one.close();
     },
+  };
+}
+
+function blockerFor({ name, blockFor }: SignalConfig, blocks: Pick<Blocks, 'extend'>) {
+  if (blockFor === null) return null;
+  return async (deviceId: string, why: string | null): Promise<void> => {
+    const since = Date.now();
+    const reason = why ?? 'its session was revoked';
+    const by = `security event of ${name}`;
+    await blocks.extend({ deviceId, reason, by, since, until: since + blockFor });
   };
 }
 

@@ -93,7 +93,8 @@ export async function openDeviceSide(options: DeviceSideOptions): Promise<Device
           })
         : inThisProcess(gateway, options.metrics);
     const { cache } = posture;
-    const doors = createPostureDoors({ ...options, cache, endSessions: carrier.endSessions });
+    const { endSessions } = carrier;
+    const doors = createPostureDoors({ ...options, cache, endSessions, blocks: state.blocks });
     return {
       ...carrier,
       gateway,

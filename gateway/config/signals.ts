@@ -42,6 +42,7 @@ const signal = section({
     .min(1)
     .prefault([{ format: 'opaque' }]),
   whenSilent: z.enum(['refuse', 'grace']).default('refuse'),
+  blockFor: optional(durationMs({ minMs: 1000 })),
 });
 
 export type SignalConfig = z.output<typeof signal>;

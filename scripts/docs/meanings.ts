@@ -114,6 +114,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
     'of `number`: the name of the source that counts so; left out, the first one',
   'posture.signals[].whenSilent':
     'what follows when a device is said to be non-compliant and its source does not answer: `refuse` ends the grace of its last report, `grace` leaves it',
+  'posture.signals[].blockFor':
+    'how long a device is [blocked](operating.md) after its session was revoked; left out, it may connect again at once, and other gateways are not told',
   'posture.maxEvents':
     'how many event notifications and security events a second are taken, together; ten times as many at once',
   'posture.maxReportAge':

@@ -111,6 +111,18 @@ test('a revoked session of a user ends the tunnels of all devices the UEM knows 
   assert.equal(await berts.bytes(10), 'still here');
 });
 
+test('with `blockFor`, the device is blocked on every worker, and its tunnels are cut', async () => {
+  const { settings, files } = signalWords(key, { blockFor: '1h' });
+  await using crew = await serveWithWorkers({ target, settings, words: { files } });
+  const tunnels = await crew.connectToBoth();
+  assert.equal(await push(crew.adminPort, await event({ events: sessionRevoked })), 202);
+  await Promise.all([...tunnels.values()].map((tunnel) => tunnel.rest()));
+  for (let i = 0; i < 2; i += 1) {
+    const { reply } = await crew.connect();
+    assert.equal((JSON.parse(reply.body) as { reason: string }).reason, 'posture.blocked');
+  }
+});
+
 test('with a user in the certificate, that counts too', async () => {
   const { settings, files } = signalWords(key, opaqueAndEmail);
   const identity = { user: { subject: 'CN' } };

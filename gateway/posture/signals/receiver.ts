@@ -4,6 +4,7 @@ import type { Context, Hono } from 'hono';
 import type { Log } from '../../../runtime/log.ts';
 import type { PostureCache } from '../cache.ts';
 import type { DeviceChanges } from '../device-changes.ts';
+import type { DeviceHint } from '../device-index.ts';
 import { createRepeatCheck } from '../repeat-check.ts';
 import { readBody } from '../request-body.ts';
 import { createSenderCheck } from '../webhook-credentials.ts';
@@ -31,6 +32,8 @@ export interface ReceiverOptions {
   readonly cache: Pick<PostureCache, 'findDevice'>;
   readonly changes: DeviceChanges;
   readonly endSessions: EndSessions;
+  /** Keeps a device out for a while after its session was revoked; resolves when that is durable. Null: it may come again. */
+  readonly block: ((deviceId: string, reason: string | null) => Promise<void>) | null;
   readonly log: Log;
   readonly count: (outcome: Outcome) => void;
   /** False while there are more events than anybody sends who means well. */
@@ -188,7 +191,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       return true;
     }
     const cut = await options.endSessions(whose, { signal: name });
-    if (!changes.announce(whose.kind === 'device' ? [whose.deviceId] : cut)) return false;
+    const devices = whose.kind === 'device' ? [whose.deviceId] : cut;
+    if (!(await blockAll(devices, about.reason)) || !changes.announce(devices)) return false;
     count('session_revoked');
     const who =
       whose.kind === 'device' ? { 'device.id': whose.deviceId } : { 'user.name': whose.users };
@@ -196,19 +200,37 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     return true;
   }
 
+  /** False: the block is in force here, but might not outlive a restart. The sender is to say it again. */
+  async function blockAll(devices: readonly string[], reason: string | null): Promise<boolean> {
+    const { block } = options;
+    if (block === null) return true;
+    const done = await Promise.allSettled(devices.map((deviceId) => block(deviceId, reason)));
+    const failed = done.find((one) => one.status === 'rejected');
+    if (failed === undefined) return true;
+    log.error({ err: failed.reason, 'zonegate.signal': name }, 'a block is not durable');
+    return false;
+  }
+
   function whoseSessions(subject: ReturnType<typeof readSubject>): Whose | null {
     if (subject.kind === 'user') return subject;
-    const deviceId = subject.kind === 'device' ? find(subject.hints) : null;
+    if (subject.kind === 'nobody') return null;
+    const deviceId = find(subject.hints) ?? unseen(subject.hints);
     return deviceId === null ? null : { kind: 'device', deviceId };
   }
 
   // A device that never came here has nothing here to change.
-  function find(hints: readonly Parameters<PostureCache['findDevice']>[0][]): string | null {
+  function find(hints: readonly DeviceHint[]): string | null {
     for (const hint of hints) {
       const found = cache.findDevice(hint);
       if (found !== null) return found;
     }
     return null;
+  }
+
+  /** A device that never came here can be kept out all the same, where the event has the id of its certificate. */
+  function unseen(hints: readonly DeviceHint[]): string | null {
+    if (options.block === null) return null;
+    return hints.find(({ deviceId }) => typeof deviceId === 'string')?.deviceId ?? null;
   }
 
   function say(message: string, fields: Record<string, unknown>): void {

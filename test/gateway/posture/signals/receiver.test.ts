@@ -82,6 +82,7 @@ async function setUp(
       ended.push(whose);
       return Promise.resolve([DEVICE]);
     },
+    block: null,
     log,
     count: (outcome) => outcomes.push(outcome),
     mayCome: () => true,
@@ -308,6 +309,30 @@ test('a revoked session of a user is cut on all devices, and the source is asked
   assert.equal((await tell({ sub_id, events: sessionRevoked })).status, 202);
   assert.deepEqual(ended, [{ kind: 'user', users: ['ann@example.test'] }]);
   assert.equal(asked(), 1);
+});
+
+test('with a time to block for, a revoked session blocks the device, one never seen too', async (t) => {
+  const blocked: unknown[] = [];
+  const block = (...about: unknown[]) => Promise.resolve(void blocked.push(about));
+  const { tell } = await setUp(t, { block });
+  for (const id of [DEVICE, 'NEVER-SEEN', '../x']) {
+    const sub_id = { format: 'opaque', id };
+    assert.equal((await tell({ sub_id, events: sessionRevoked })).status, 202);
+  }
+  assert.deepEqual(blocked, [
+    [DEVICE, 'Policy violation'],
+    ['never-seen', 'Policy violation'],
+  ]);
+});
+
+test('a block that is not durable is said again by the sender', async (t) => {
+  let failing = true;
+  const block = () => (failing ? Promise.reject(new Error('disk full')) : Promise.resolve());
+  const { push, now } = await setUp(t, { block });
+  const token = await sign(key, claimsOf(now(), { events: sessionRevoked }));
+  assert.equal((await push(token)).status, 503);
+  failing = false;
+  assert.equal((await push(token)).status, 202);
 });
 
 test('verification, news of the stream and events for others are taken', async (t) => {
