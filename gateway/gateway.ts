@@ -120,6 +120,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     changed: rejudging.everything,
     now,
   });
+  metrics.gauge(
+    'zonegate_posture_grace_devices',
+    'Devices with open tunnels that go on by the declared grace: their report is too old, and the source does not answer.',
+    () => rejudging.onGrace(),
+  );
   metrics.gauge('zonegate_tunnels_open', 'Tunnels open now.', () => tunnels.count());
   metrics.gaugeOf(
     'zonegate_egress_tunnels_open',

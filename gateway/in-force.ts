@@ -85,6 +85,7 @@ function restartNeeded(started: GatewayConfig, after: GatewayConfig): readonly s
     'posture.maxEvents': config.posture.maxEvents,
     'posture.maxReportAge': config.posture.maxReportAge,
     'posture.recheck': config.posture.recheck,
+    'posture.sweep': config.posture.sweep,
     'posture.timeout': config.posture.timeout,
     'posture.maxDevices': config.posture.maxDevices,
     'limits.handshake': config.limits.handshake,

@@ -1,15 +1,20 @@
 // Owns what this machine knows about devices' health: the posture source and its cache.
 
+import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import type { Readiness } from '../runtime/readiness.ts';
 import type { GatewayConfig } from './config/config.ts';
 import type { Loaded } from './config/load.ts';
 import type { OrderedSource } from './posture/asking-in-order.ts';
 import { createPostureCache, type PostureCache, type PostureStore } from './posture/cache.ts';
+import { watchOutages } from './posture/outage-watch.ts';
 import { createSources } from './posture-sources.ts';
 
 export interface PostureServiceOptions {
   readonly loaded: Loaded;
+  readonly log: Log;
   readonly metrics: Metrics;
+  readonly readiness: Readiness;
   readonly store: PostureStore;
 }
 
@@ -21,17 +26,31 @@ export interface PostureService {
 }
 
 export function createPostureService(options: PostureServiceOptions): PostureService {
-  const { loaded, metrics, store } = options;
+  const { loaded, log, metrics, readiness, store } = options;
+  const { sweep } = loaded.config.posture;
+  let { whenUnavailable } = loaded.config.posture;
   const sources = createSources(loaded, Date.now);
   const cache = cacheOver(sources.inOrder, loaded.config.posture, store);
   measure(cache, metrics);
+  const outages = watchOutages({
+    health: () => cache.health(),
+    graceMs: () => whenUnavailable.graceForMs,
+    log,
+    readiness,
+    now: Date.now,
+  });
+  cache.sweepEvery(sweep, (error) => {
+    log.warn({ err: error }, 'the changes at a posture source could not be looked through');
+  });
   return {
     cache,
     update(next) {
+      ({ whenUnavailable } = next.config.posture);
       // What an inventory says changes with its file only; the reports of a UEM are as good as before.
       if (sources.update(next)) cache.outdate();
     },
     async close() {
+      outages.close();
       cache.close();
       await sources.close();
     },

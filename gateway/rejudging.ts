@@ -26,6 +26,8 @@ export interface Rejudging {
   everything(): void;
   /** A device has been let through by these facts: when time alone may end that, it is judged anew. */
   follow(deviceId: string, facts: DeviceFacts): void;
+  /** Devices with open tunnels that only grace lets go on. */
+  onGrace(): number;
   close(): void;
 }
 
@@ -87,11 +89,24 @@ export function createRejudging(options: RejudgingOptions): Rejudging {
     if (live.length > 0) again(live);
   }
 
+  function onGrace(): number {
+    const { maxReportAgeMs } = policy().posture;
+    const oldest = now() - maxReportAgeMs;
+    let count = 0;
+    for (const deviceId of tunnels.devices()) {
+      const facts = posture.peek(deviceId);
+      if (facts?.known === false && facts.report !== null && facts.report.fetchedAt < oldest)
+        count += 1;
+    }
+    return count;
+  }
+
   posture.onChange(byFacts);
   posture.start(() => tunnels.devices());
   return {
     everything: () => again([...tunnels.devices()]),
     follow,
+    onGrace,
     close: () => clock.close(),
   };
 }

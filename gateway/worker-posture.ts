@@ -22,6 +22,9 @@ export interface WorkerPostureOptions {
   readonly log: Log;
   /** Asks the primary. */
   readonly ask: (deviceId: string) => Promise<PostureFacts>;
+  readonly askMany: (
+    deviceIds: readonly string[],
+  ) => Promise<readonly (readonly [string, PostureFacts])[]>;
   readonly deadlineMs: number;
 }
 
@@ -45,9 +48,15 @@ function fromInventory({ loaded }: WorkerPostureOptions): WorkerPosture {
   };
 }
 
-function fromPrimary({ loaded, log, ask, deadlineMs }: WorkerPostureOptions): WorkerPosture {
+function fromPrimary({
+  loaded,
+  log,
+  ask,
+  askMany,
+  deadlineMs,
+}: WorkerPostureOptions): WorkerPosture {
   const { posture } = loaded.config;
-  const source = createRelayedSource({ name: 'primary', ask });
+  const source = createRelayedSource({ name: 'primary', ask, askMany });
   const cache = createPostureCache({
     source,
     // The primary asks the UEM again at 0.8 of a report's life, and tells what has changed: what is older than that

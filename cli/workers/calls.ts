@@ -58,6 +58,7 @@ export type PrimaryCalls = {
   /** The worker listens to its channel: what was sent before would be lost. */
   readonly hello: readonly [null, null];
   readonly facts: readonly [string, PostureFacts];
+  readonly factsOf: readonly [readonly string[], readonly (readonly [string, PostureFacts])[]];
   readonly egress: readonly [readonly EgressState[], null];
   readonly used: readonly [Usage, null];
 };

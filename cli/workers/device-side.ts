@@ -149,10 +149,16 @@ function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
 
 /** Knows what was known before the last stop, and hears what other gateways learn. */
 async function openPosture(
-  { loaded, log, metrics }: DeviceSideOptions,
+  { loaded, log, metrics, readiness }: DeviceSideOptions,
   state: DeviceState,
 ): Promise<PostureService> {
-  const posture = createPostureService({ loaded, metrics, store: state.posture });
+  const posture = createPostureService({
+    loaded,
+    log,
+    metrics,
+    readiness,
+    store: state.posture,
+  });
   const { cache } = posture;
   const believes = sourcesOf(loaded.config.posture).every(
     ({ source }) => source.kind !== 'inventory',

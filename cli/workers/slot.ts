@@ -31,6 +31,9 @@ export interface Slot {
 export interface SlotOptions {
   readonly handle: WorkerHandle;
   readonly facts: (deviceId: string) => Promise<PostureFacts>;
+  readonly factsOf: (
+    deviceIds: readonly string[],
+  ) => Promise<readonly (readonly [string, PostureFacts])[]>;
   readonly onState: (state: SlotState) => void;
   readonly onEgress: (states: readonly EgressState[]) => void;
   readonly onHello: () => void;
@@ -51,7 +54,7 @@ const beats = 5;
 const beatsToStart = 30;
 
 export function createSlot(options: SlotOptions): Slot {
-  const { handle, facts, onState, onEgress } = options;
+  const { handle, facts, factsOf, onState, onEgress } = options;
   let isListening = false;
   let state: SlotState = { kind: 'starting' };
   const hello = Promise.withResolvers<null>();
@@ -66,6 +69,7 @@ export function createSlot(options: SlotOptions): Slot {
       return null;
     },
     facts,
+    factsOf,
     egress(states) {
       onEgress(states);
       return null;

@@ -151,6 +151,7 @@ async function start(
     loaded,
     log,
     ask: (deviceId) => talk.ask('facts', deviceId, deadlineMs),
+    askMany: (deviceIds) => talk.ask('factsOf', deviceIds, 4 * deadlineMs),
     deadlineMs,
   });
   const gateway = await createGateway({

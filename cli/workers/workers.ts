@@ -189,6 +189,7 @@ function createCrew(options: WorkersOptions, { order, onGone }: Wishes): Crew {
     const slot = createSlot({
       handle,
       facts: (deviceId) => posture.facts(deviceId),
+      factsOf: async (deviceIds) => [...(await posture.factsOf(deviceIds))],
       onState,
       onEgress: (states) => options.board.report(handle.id, states),
       onHello() {

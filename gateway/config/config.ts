@@ -127,6 +127,7 @@ export const gatewayShape = {
     maxEvents: count.default(2000),
     maxReportAge: durationMs({ minMs: 1000 }).prefault('60s'),
     recheck: durationMs({ minMs: 100 }).prefault('60s'),
+    sweep: durationMs({ minMs: 1000 }).prefault('15m'),
     whenUnavailable,
     timeout: durationMs({ minMs: 100, maxMs: 60_000 }).prefault('5s'),
     admit: admitSection,

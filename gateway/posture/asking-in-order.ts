@@ -8,6 +8,7 @@ import {
   type KnownTo,
   type Outcome,
 } from './asking.ts';
+import { chunksOf } from './rounds.ts';
 import type { ChangePage, PostureSource } from './source.ts';
 
 export interface OrderedSource {
@@ -141,9 +142,4 @@ async function oneByOne(
   };
   await Promise.all(Array.from({ length: LOOK_UPS_AT_ONCE }, work));
   return outcomes;
-}
-
-function chunksOf<T>(list: readonly T[], size: number): readonly (readonly T[])[] {
-  const count = Math.ceil(list.length / size);
-  return Array.from({ length: count }, (_, i) => list.slice(i * size, (i + 1) * size));
 }

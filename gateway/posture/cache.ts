@@ -5,6 +5,8 @@ import type { PostureFacts, PostureReport } from '../decision/posture.ts';
 import type { Outcome, SourceHealth } from './asking.ts';
 import { createAskingInOrder, type OrderedSource } from './asking-in-order.ts';
 import { createDeviceIndex, type DeviceHint } from './device-index.ts';
+import { isFresh, learnedAt, type Remembered, sameFacts } from './remembered.ts';
+import { chunksOf, createRounds, createSweep, eachOf, type Rounds, spreadOf } from './rounds.ts';
 import type { PostureSource } from './source.ts';
 
 /** What outlives this process: the last report of every device. Called on the path of every answer, so it must not wait. */
@@ -41,6 +43,10 @@ export interface PostureCache {
   refresh(deviceId: string): Promise<PostureFacts>;
   // Asks again for those no longer fresh, and tells the listeners about every one: grace runs out by time alone.
   recheck(deviceIds: Iterable<string>): Promise<void>;
+  // The facts of many devices, asked for together where they are no longer fresh.
+  factsOf(deviceIds: readonly string[]): Promise<ReadonlyMap<string, PostureFacts>>;
+  // Looks through what the sources say has changed, for devices that are remembered here, every so often.
+  sweepEvery(ms: number, failed: (error: unknown) => void): void;
   // Takes over what the store has; each of it is asked again before it is believed.
   restore(): Promise<void>;
   // Somebody credible contradicts the last report while the source is silent: it earns no grace any more.
@@ -49,7 +55,7 @@ export interface PostureCache {
   take(report: PostureReport): void;
   // The source has new answers: what it said until now is not believed without asking again.
   outdate(): void;
-  // Re-checks every `recheckMs` until `close`.
+  // Until `close`: asks for live devices before their reports are too old, and re-checks them every `recheckMs`.
   start(liveDevices: () => Iterable<string>): void;
   // Returns how to stop listening.
   onChange(listener: FactsListener): () => void;
@@ -60,16 +66,8 @@ export interface PostureCache {
   close(): void;
 }
 
-interface Entry {
-  readonly facts: PostureFacts;
-  readonly since: number;
-  readonly freshUntil: number;
-  readonly edition: number; // that of the source when it was asked
-  readonly named: PostureReport | null; // the last report ever: events of a device now unknown still find it
-}
-
 interface Flight {
-  readonly edition: number;
+  readonly order: number;
   readonly done: Promise<PostureFacts>;
   next: Promise<PostureFacts> | null;
 }
@@ -77,6 +75,10 @@ interface Flight {
 // A failure is an answer too, for this long: sixty connections of one device are one question (threats P09).
 const FAILURE_MS = 1_000;
 const RECHECKS_AT_ONCE = 16;
+const BATCHES_AT_ONCE = 2;
+// Of a report's life, over which devices are spread when they are asked about in the background.
+const SPREAD = 0.2;
+const MIN_REFRESH_MS = 250;
 
 export function createPostureCache(options: PostureCacheOptions): PostureCache {
   const { source, now } = options;
@@ -87,15 +89,22 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   const index = createDeviceIndex();
   const flights = new Map<string, Flight>();
   const listeners = new Set<FactsListener>();
-  let timer: NodeJS.Timeout | null = null;
+  const rounds: Rounds[] = [];
+  const stopping = new AbortController();
   let closed = false;
-  let edition = 0;
-  const entries = new LRUCache<string, Entry>({
+  let lastOrder = 0;
+  let outdated = 0; // questions up to here were asked before the source had news
+  const entries = new LRUCache<string, Remembered>({
     max: options.maxDevices,
     dispose({ named }) {
       if (named !== null) index.remove(named);
     },
   });
+
+  function nextOrder(): number {
+    lastOrder += 1;
+    return lastOrder;
+  }
 
   function tell(deviceId: string, facts: PostureFacts, learnedAt: number): void {
     for (const listener of listeners) listener(deviceId, facts, learnedAt);
@@ -104,13 +113,14 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   function store(
     deviceId: string,
     facts: PostureFacts,
-    { freshForMs, asked }: { readonly freshForMs: number; readonly asked: number },
+    { freshForMs, order }: { readonly freshForMs: number; readonly order: number },
   ): PostureFacts {
     const before = entries.peek(deviceId);
+    if (before !== undefined && before.order > order) return before.facts;
     const since = now();
     const named = facts.report ?? before?.named ?? null;
     const freshUntil = since + freshForMs;
-    entries.set(deviceId, { facts, since, freshUntil, edition: asked, named });
+    entries.set(deviceId, { facts, since, freshUntil, order, named });
     if (named !== null) index.add(named);
     if (facts.known && facts.report !== null) options.store?.remember([facts.report]);
     else if (facts.report === null) options.store?.forget([deviceId]);
@@ -120,27 +130,27 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     return facts;
   }
 
-  function settle(deviceId: string, outcome: Outcome, asked: number): PostureFacts {
+  function settle(deviceId: string, outcome: Outcome, order: number): PostureFacts {
     const last = entries.peek(deviceId)?.facts.report ?? null;
     switch (outcome.kind) {
       case 'answered': {
         const { report } = outcome;
         const age = options.ages && report ? now() - report.fetchedAt : 0;
         const freshForMs = report === null ? options.negativeMs : options.maxAgeMs - age;
-        return store(deviceId, { report, known: true }, { freshForMs, asked });
+        return store(deviceId, { report, known: true }, { freshForMs, order });
       }
       // Grace is for silence, not for an answer that contradicts itself (threats P06).
       case 'unbelievable':
-        return store(deviceId, { report: null, known: false }, { freshForMs: FAILURE_MS, asked });
+        return store(deviceId, { report: null, known: false }, { freshForMs: FAILURE_MS, order });
       // Whoever relays has the longer memory, and knows too when a report must no longer be believed.
       case 'outage': {
         const report = outcome.relayed === null ? last : outcome.relayed.last;
-        return store(deviceId, { report, known: false }, { freshForMs: FAILURE_MS, asked });
+        return store(deviceId, { report, known: false }, { freshForMs: FAILURE_MS, order });
       }
       // Devices never seen leave no trace: an outage must not push good reports out of memory.
       case 'left_alone':
         if (!entries.has(deviceId)) return { report: null, known: false };
-        return store(deviceId, { report: last, known: false }, { freshForMs: 0, asked });
+        return store(deviceId, { report: last, known: false }, { freshForMs: 0, order });
     }
   }
 
@@ -151,13 +161,23 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   function ask(deviceId: string): Promise<PostureFacts> {
     const current = flights.get(deviceId);
     if (current !== undefined) return current.done;
-    const asked = edition;
+    const order = nextOrder();
     const done = asking
       .ask(deviceId, knownTo)
-      .then((outcome) => settle(deviceId, outcome, asked))
+      .then((outcome) => settle(deviceId, outcome, order))
       .finally(() => flights.delete(deviceId));
-    flights.set(deviceId, { edition: asked, done, next: null });
+    flights.set(deviceId, { order, done, next: null });
     return done;
+  }
+
+  // Nobody waits for this: a connection meanwhile asks for itself, and the later question has the last word.
+  async function askTogether(deviceIds: readonly string[]): Promise<void> {
+    await eachOf(chunksOf(deviceIds, asking.most), BATCHES_AT_ONCE, async (part) => {
+      if (closed) return;
+      const order = nextOrder();
+      const outcomes = await asking.askMany(part, knownTo);
+      for (const [deviceId, outcome] of outcomes) settle(deviceId, outcome, order);
+    });
   }
 
   // What is in flight may speak of the time before: one more follows, for all who ask meanwhile.
@@ -170,31 +190,54 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
 
   function facts(deviceId: string): Promise<PostureFacts> {
     const entry = entries.get(deviceId);
-    if (isFresh(entry, now()) && entry.edition === edition) return Promise.resolve(entry.facts);
+    if (isBelieved(entry)) return Promise.resolve(entry.facts);
     const flight = flights.get(deviceId);
-    return flight === undefined || flight.edition === edition ? ask(deviceId) : refresh(deviceId);
+    return flight === undefined || flight.order > outdated ? ask(deviceId) : refresh(deviceId);
+  }
+
+  function isBelieved(entry: Remembered | undefined): entry is Remembered {
+    return isFresh(entry, now()) && entry.order > outdated;
+  }
+
+  async function factsOf(deviceIds: readonly string[]): Promise<ReadonlyMap<string, PostureFacts>> {
+    const old = deviceIds.filter((deviceId) => !isBelieved(entries.peek(deviceId)));
+    if (asking.most > 0 && old.length > 1) await askTogether(old);
+    const found = new Map<string, PostureFacts>();
+    await eachOf(deviceIds, RECHECKS_AT_ONCE, async (deviceId) => {
+      if (!closed) found.set(deviceId, await facts(deviceId));
+    });
+    return found;
   }
 
   async function recheck(deviceIds: Iterable<string>): Promise<void> {
-    // All workers share one iterator: it is the queue.
-    const queue = [...deviceIds].values();
-    const work = async () => {
-      for (const deviceId of queue) {
-        if (closed) return;
-        tell(deviceId, await facts(deviceId), now());
-      }
-    };
-    await Promise.all(Array.from({ length: RECHECKS_AT_ONCE }, work));
+    for (const [deviceId, known] of await factsOf([...deviceIds])) {
+      if (!closed) tell(deviceId, known, now());
+    }
+  }
+
+  // Before its report is too old to be believed, at a moment of its own; and while the source is silent, always.
+  function isDue(deviceId: string, withinMs: number): boolean {
+    const entry = entries.peek(deviceId);
+    if (!isBelieved(entry) || !entry.facts.known) return true;
+    const earlierMs = withinMs + spreadOf(deviceId) * SPREAD * options.maxAgeMs;
+    return entry.freshUntil - earlierMs <= now();
+  }
+
+  async function refreshDue(deviceIds: readonly string[]): Promise<void> {
+    if (asking.most > 0 && deviceIds.length > 1) await askTogether(deviceIds);
+    else
+      await eachOf(deviceIds, RECHECKS_AT_ONCE, async (deviceId) => {
+        if (!closed) await refresh(deviceId);
+      });
   }
 
   async function restore(): Promise<void> {
     if (options.store === undefined) return;
-    const asked = edition;
     for await (const report of options.store.load()) {
       const { deviceId, fetchedAt: since } = report;
       if (entries.has(deviceId)) continue; // learnt since
       const facts = { report, known: false };
-      entries.set(deviceId, { facts, since, freshUntil: since, edition: asked, named: report });
+      entries.set(deviceId, { facts, since, freshUntil: since, order: 0, named: report });
       index.add(report);
     }
   }
@@ -213,7 +256,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
         void refresh(deviceId);
       return;
     }
-    entries.set(deviceId, { facts, since, freshUntil, edition, named: report });
+    entries.set(deviceId, { facts, since, freshUntil, order: nextOrder(), named: report });
     index.add(report);
     if (before === undefined || !sameFacts(before.facts, facts)) {
       tell(deviceId, facts, learnedAt(facts, since));
@@ -221,26 +264,42 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   }
 
   function start(liveDevices: () => Iterable<string>): void {
-    const round = async () => {
-      await recheck(liveDevices());
-      if (!closed) start(liveDevices);
-    };
-    timer = setTimeout(() => void round(), options.recheckMs);
+    const everyMs = Math.min(options.recheckMs, Math.max(MIN_REFRESH_MS, options.maxAgeMs / 8));
+    rounds.push(
+      createRounds(options.recheckMs, () => recheck(liveDevices())),
+      createRounds(everyMs, () =>
+        refreshDue([...liveDevices()].filter((deviceId) => isDue(deviceId, everyMs))),
+      ),
+    );
   }
+
+  const sweep = createSweep({
+    asking,
+    knownTo,
+    isKnown: (deviceId) => entries.has(deviceId),
+    nextOrder,
+    learn: settle,
+    refresh,
+  });
 
   return {
     facts,
     peek: (deviceId) => entries.peek(deviceId)?.facts,
     refresh,
     recheck,
+    factsOf,
+    sweepEvery(ms, failed) {
+      const run = () => sweep(stopping.signal).catch((error) => void (closed || failed(error)));
+      rounds.push(createRounds(ms, run));
+    },
     restore,
     distrust(deviceId) {
       if (entries.peek(deviceId)?.facts.known !== false) return;
-      store(deviceId, { report: null, known: false }, { freshForMs: 0, asked: edition });
+      store(deviceId, { report: null, known: false }, { freshForMs: 0, order: nextOrder() });
     },
     take,
     outdate() {
-      edition += 1;
+      outdated = lastOrder;
     },
     start,
     onChange(listener) {
@@ -254,27 +313,10 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     health: () => asking.health(),
     close() {
       closed = true;
-      if (timer !== null) clearTimeout(timer);
+      for (const round of rounds) round.close();
+      stopping.abort();
       listeners.clear();
       asking.close();
     },
   };
-}
-
-function isFresh(entry: Entry | undefined, now: number): entry is Entry {
-  // A clock that was set back must not keep a report fresh until it has caught up.
-  return entry !== undefined && entry.since <= now && now < entry.freshUntil;
-}
-
-// A worker learns from its primary: what counts is when the UEM told that.
-function learnedAt({ report, known }: PostureFacts, now: number): number {
-  return known && report !== null ? Math.min(report.fetchedAt, now) : now;
-}
-
-// All that a verdict or the choice of a rule set depends on; `fetchedAt` only moves with the clock.
-function sameFacts(a: PostureFacts, b: PostureFacts): boolean {
-  if (a.known !== b.known) return false;
-  if (a.report === null || b.report === null) return a.report === b.report;
-  const timeless = (report: PostureReport) => JSON.stringify({ ...report, fetchedAt: null });
-  return timeless(a.report) === timeless(b.report);
 }

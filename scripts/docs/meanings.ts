@@ -121,6 +121,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'posture.maxReportAge':
     'an older report is asked for again, and refused if the source answers with an old one',
   'posture.recheck': 'how often devices with open tunnels are judged again',
+  'posture.sweep':
+    'how often sources that keep account of changes are asked for them, for devices that are remembered: events get lost',
   'posture.whenUnavailable':
     'while the source does not answer: `deny`, or `graceFor`, how long a good report counts then',
   'posture.timeout': 'how long one question to the source may take',

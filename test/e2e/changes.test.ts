@@ -156,6 +156,12 @@ test('while the UEM is down a good report counts for the grace, then nobody pass
   assert.equal(bridged.reply.status, 200);
   assert.equal(await gateway.metric('zonegate_posture_source_up{source="uem"}'), 0);
   await stillWorks(live);
+  assert.equal(await gateway.metric('zonegate_posture_grace_devices'), 1);
+  const isTold = (line: Readonly<Record<string, unknown>>) => line['zonegate.grace_ms'] === 900_000;
+  await gateway.line(isTold, 'the outage');
+  const { status, text } = await gateway.api('GET', '/readyz');
+  assert.equal(status, 200);
+  assert.match(text, /no answer from `uem` since .*; good reports count for 900 s/);
   clock.ahead = 16 * 60_000;
   await Promise.all([live.rest(), bridged.rest()]);
   assert.equal((await cutLine(gateway))['zonegate.reason'], 'posture.unavailable');

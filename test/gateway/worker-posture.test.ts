@@ -28,6 +28,7 @@ function worker(t: { mock: typeof import('node:test').mock }, source: object, de
       asked.push(deviceId);
       return Promise.resolve(primary.facts);
     },
+    askMany: (deviceIds) => Promise.resolve(deviceIds.map((id) => [id, primary.facts])),
     deadlineMs: 1000,
   });
   return { asked, primary, posture };

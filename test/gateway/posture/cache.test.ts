@@ -391,3 +391,139 @@ test('what was learnt during the start is newer than what the store has', async 
   await cache.restore();
   assert.equal(cache.peek(UDID)?.report?.compliance, 'non_compliant');
 });
+
+/** A source that is asked about many; what it is asked is written down, one call a line. */
+function withBulk(answers: (deviceId: string) => PostureReport | null | undefined | Error) {
+  const calls: string[] = [];
+  const bulk = {
+    most: 3,
+    fetch(deviceIds: readonly string[]) {
+      calls.push(deviceIds.join(' '));
+      const found = new Map<string, PostureReport | null>();
+      for (const deviceId of deviceIds) {
+        const answer = answers(deviceId);
+        if (answer instanceof Error) return Promise.reject(answer);
+        if (answer !== undefined) found.set(deviceId, answer);
+      }
+      return Promise.resolve(found);
+    },
+  };
+  const single = createFakeSource((deviceId) => {
+    calls.push(`alone ${deviceId}`);
+    return healthyReport({ deviceId, serial: 'alone' });
+  });
+  return { calls, source: { ...single, bulk } };
+}
+
+test('many devices are asked about in batches; half an answer makes nobody unknown', async (t) => {
+  const { calls, source } = withBulk((deviceId) =>
+    deviceId === 'dev-4' ? undefined : deviceId === 'dev-5' ? null : healthyReport({ deviceId }),
+  );
+  const { cache } = setUp(t, undefined, { source });
+  const ids = ['dev-1', 'dev-2', 'dev-3', 'dev-4', 'dev-5'];
+  const facts = await cache.factsOf(ids);
+  assert.deepEqual(calls, ['dev-1 dev-2 dev-3', 'dev-4 dev-5', 'alone dev-4']);
+  assert.deepEqual(facts.get('dev-5'), { report: null, known: true });
+  assert.equal(facts.get('dev-4')?.report?.serial, 'alone');
+  await cache.factsOf(ids);
+  assert.equal(calls.length, 3);
+});
+
+test('an outage met by many leaves the last report of each', async (t) => {
+  let answer: Error | null = null;
+  const { source } = withBulk((deviceId) => answer ?? healthyReport({ deviceId }));
+  const { cache, now } = setUp(t, undefined, { source });
+  await cache.factsOf(['dev-1', 'dev-2']);
+  answer = outage();
+  now.advance(60_000);
+  const facts = await cache.factsOf(['dev-1', 'dev-2']);
+  assert.deepEqual(
+    [...facts.values()].map(({ known, report }) => [known, report?.id]),
+    [
+      [false, '616'],
+      [false, '616'],
+    ],
+  );
+});
+
+test('what was asked earlier and comes later does not replace what was learnt meanwhile', async (t) => {
+  const held = Promise.withResolvers<ReadonlyMap<string, PostureReport>>();
+  const single = createFakeSource((deviceId) =>
+    healthyReport({ deviceId, compliance: 'non_compliant' }),
+  );
+  const source = { ...single, bulk: { most: 10, fetch: () => held.promise } };
+  const { cache } = setUp(t, undefined, { source });
+  const many = cache.factsOf(['dev-1', 'dev-2']);
+  await cache.facts('dev-1');
+  held.resolve(new Map([['dev-1', healthyReport({ deviceId: 'dev-1' })]]));
+  assert.equal((await many).get('dev-1')?.report?.compliance, 'non_compliant');
+});
+
+test('live devices are asked about together before their reports are too old', async (t) => {
+  const { calls, source } = withBulk((deviceId) => healthyReport({ deviceId }));
+  const { cache, now } = setUp(t, undefined, { source, maxAgeMs: 4_000, recheckMs: 60_000 });
+  await cache.factsOf(['dev-1', 'dev-2']);
+  now.advance(3_900);
+  const again = Promise.withResolvers<void>();
+  source.bulk.fetch = (deviceIds) => {
+    calls.push(deviceIds.join(' '));
+    again.resolve();
+    return Promise.resolve(new Map());
+  };
+  cache.start(() => ['dev-1', 'dev-2']);
+  await again.promise;
+  assert.equal(calls[1], 'dev-1 dev-2');
+});
+
+test('a sweep learns what has changed of devices that are remembered, and of no others', async (t) => {
+  const pages = [
+    { reports: [healthyReport({ compliance: 'non_compliant' })], deviceIds: ['dev-2'], mark: null },
+    { reports: [healthyReport({ deviceId: 'stranger' })], deviceIds: ['other'], mark: 'one' },
+  ];
+  const swept = Promise.withResolvers<void>();
+  const marks: (string | null)[] = [];
+  const single = createFakeSource((deviceId) => healthyReport({ deviceId }));
+  const source = {
+    ...single,
+    async *changes(since: string | null) {
+      marks.push(since);
+      yield* await Promise.resolve(pages);
+      if (marks.length === 2) swept.resolve();
+    },
+  };
+  const { cache, told } = setUp(t, undefined, { source });
+  await cache.facts(UDID);
+  await cache.facts('dev-2');
+  cache.sweepEvery(1, (error) => swept.reject(error));
+  await swept.promise;
+  assert.deepEqual(marks, [null, 'one']);
+  assert.equal(told.at(-1)?.report?.compliance, 'non_compliant');
+  assert.deepEqual(single.asked.map(({ deviceId }) => deviceId).slice(0, 3), [
+    UDID,
+    'dev-2',
+    'dev-2',
+  ]);
+  assert.equal(cache.peek('stranger'), undefined);
+});
+
+test('a sweep that fails is told, and the next begins where it did', async (t) => {
+  const marks: (string | null)[] = [];
+  const failed: unknown[] = [];
+  const twice = Promise.withResolvers<void>();
+  const source = {
+    ...createFakeSource(() => null),
+    async *changes(since: string | null) {
+      marks.push(since);
+      yield await Promise.resolve({ reports: [], deviceIds: [], mark: null });
+      throw outage();
+    },
+  };
+  const { cache, now } = setUp(t, undefined, { source });
+  cache.sweepEvery(1, (error) => {
+    failed.push(error);
+    now.advance(60_000);
+    if (failed.length === 2) twice.resolve();
+  });
+  await twice.promise;
+  assert.deepEqual(marks.slice(0, 2), [null, null]);
+});

@@ -7,6 +7,10 @@ import { createPostureCache } from '../../../gateway/posture/cache.ts';
 import { createRelayedSource } from '../../../gateway/posture/relayed.ts';
 import { createClock, healthyReport, UDID } from './fake-source.ts';
 
+function forDevice(facts: PostureFacts, deviceId: string): PostureFacts {
+  return { ...facts, report: facts.report && { ...facts.report, deviceId } };
+}
+
 function worker() {
   const now = createClock();
   const asked: string[] = [];
@@ -17,6 +21,12 @@ function worker() {
       asked.push(deviceId);
       const { facts } = primary;
       return facts instanceof Error ? Promise.reject(facts) : Promise.resolve(facts);
+    },
+    askMany(deviceIds) {
+      asked.push(deviceIds.join(' '));
+      const { facts } = primary;
+      if (facts instanceof Error) return Promise.reject(facts);
+      return Promise.resolve(deviceIds.map((deviceId) => [deviceId, forDevice(facts, deviceId)]));
     },
   });
   const cache = createPostureCache({
@@ -81,4 +91,15 @@ test('it says about which devices an answer is on its way', async () => {
   assert.equal(source.isAsking(UDID), true);
   await asked;
   assert.equal(source.isAsking(UDID), false);
+});
+
+test('many devices are one question to the primary; those it cannot ask about are asked for alone', async () => {
+  const { asked, primary, cache } = worker();
+  primary.facts = { report: healthyReport(), known: true };
+  const known = await cache.factsOf(['dev-1', 'dev-2']);
+  assert.deepEqual(asked, ['dev-1 dev-2']);
+  assert.equal(known.get('dev-2')?.report?.deviceId, 'dev-2');
+  primary.facts = { report: null, known: false };
+  await cache.factsOf(['dev-3', 'dev-4']);
+  assert.deepEqual(asked.slice(1), ['dev-3 dev-4', 'dev-3', 'dev-4']);
 });
