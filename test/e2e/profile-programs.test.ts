@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { targetsAround } from '../../dtr-rules/boundaries.ts';
-import { makeProfile } from '../../dtr-rules/profiles/kinds.ts';
+import { type KindName, makeProfile } from '../../dtr-rules/profiles/kinds.ts';
 import { pacQuestions } from '../../dtr-rules/profiles/pac.ts';
 import { runPac } from '../../gateway/edge/run-pac.ts';
 import { facts } from '../dtr-rules/profiles/facts.ts';
@@ -68,6 +68,35 @@ test('apt reads its profile as it is meant', program('apt-config'), async () => 
     ),
   );
   assert.ok(stdout.includes(`Acquire::https::SslCert "${lab.files.certificate}";\n`));
+});
+
+const awkward = { issuer: 'Zürich "CA" \\ <&> \u{1f512}', agent: { host: '::1', port: 3128 } };
+
+function contentOf(kind: KindName, name: string): string {
+  const input = { app: null, now: 0, facts: { ...facts, ...awkward }, runPac };
+  const { files } = makeProfile(kind, ruleSet('TUNNEL .a.test', 'BYPASS *'), input);
+  return String(files.find((file) => file.name === name)?.content);
+}
+
+test('whatever is XML is XML to another reader', program('xmllint'), async () => {
+  for (const [kind, name, path, expected] of [
+    ['apple-relay', 'zonegate.mobileconfig', 'count(/plist/dict/key)', '8'],
+    ['chrome-plist', 'com.google.Chrome.plist', 'name(/plist/dict/dict/false|//true)', 'true'],
+    ['edge-plist', 'com.microsoft.Edge.plist', 'string(//array/string)', select],
+    ['windows', 'networkproxy.xml', 'string((//*[local-name()="Data"])[3])', csp],
+  ] as const) {
+    const file = join(lab.folder, name);
+    await writeFile(file, contentOf(kind, name));
+    const words = ['--nonet', '--noout', '--xpath', path, file];
+    const { code, stdout, stderr } = await run('xmllint', words);
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout.trim(), expected, name);
+  }
+});
+const csp = 'http://[::1]:3128/zonegate.pac';
+const select = JSON.stringify({
+  pattern: 'https://gw.example.net:8443',
+  filter: { ISSUER: { CN: awkward.issuer } },
 });
 
 test(

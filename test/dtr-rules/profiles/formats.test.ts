@@ -185,6 +185,7 @@ test('Windows itself needs an agent, and without one says so', () => {
 
 /** Sections of a registry file, with string values unescaped as regedit does it. */
 function readReg(written: string): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  assert.doesNotMatch(written, /\r(?!\n)|(?<!\r)\n/);
   const [head, ...lines] = written.split('\r\n');
   assert.equal(head, 'Windows Registry Editor Version 5.00');
   const sections: Record<string, Record<string, string>> = {};
