@@ -7,9 +7,10 @@ import type { ProfileFile } from '../../dtr-rules/profiles/profile.ts';
 import { fileTrouble } from '../../runtime/file-trouble.ts';
 import { say, UsageError } from '../output.ts';
 
-/** A file of its own name; several files, or what is a folder already, into that folder. */
+/** One file to where it is said; several, or what is a folder or written like one, into that folder. */
 export async function writeFiles(files: readonly ProfileFile[], out: string): Promise<void> {
-  const isFolder = files.length > 1 || (await statOf(out))?.isDirectory() === true;
+  const isOneFile = files.length === 1 && !/[/\\]$/.test(out);
+  const isFolder = !isOneFile || (await statOf(out))?.isDirectory() === true;
   for (const file of files) {
     const path = isFolder ? join(out, file.name) : out;
     try {

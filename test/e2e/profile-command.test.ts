@@ -72,6 +72,9 @@ test('with --out it is written to a file, or into a folder under its own name', 
   const text = await readFile(file, 'utf8');
   assert.equal((await profile('pac', '--set', 'macs', '--out', made.folder)).code, 0);
   assert.equal(await readFile(join(made.folder, 'zonegate.pac'), 'utf8'), text);
+  const folder = join(made.folder, 'not/there/yet/');
+  assert.equal((await profile('pac', '--set', 'macs', '--out', folder)).code, 0);
+  assert.equal(await readFile(join(folder, 'zonegate.pac'), 'utf8'), text);
 });
 
 test('a profile with a secret in it is for its owner alone, others are for everybody', async () => {
