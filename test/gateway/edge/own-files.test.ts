@@ -52,7 +52,7 @@ test('while a file of many rules is made the process goes on with other things',
   setImmediate(count);
   await makeInThread({ kind: 'pac', set: many.set, gateway, failMode: 'closed', now: 0 });
   isMade = true;
-  // As many at least as there are pieces of fifty rules.
+  // Were it made here, there would be none but between the pieces in which the rules are handed over.
   assert.ok(turns > 20, `${turns} turns`);
 });
 
