@@ -80,8 +80,8 @@ async function questionTo(
   }
 }
 
-/** No device is called so: that the source says it does not know it is proof enough. */
-const nobody = 'zonegate-doctor';
+/** No device is called so, and every source would ask about it: that it says so is proof enough. */
+const nobody = '00000000-0000-4000-8000-000000000000';
 
 async function checkSources(loaded: Loaded): Promise<readonly Finding[]> {
   const { timeout } = loaded.config.posture;
@@ -111,7 +111,7 @@ async function checkSource(
     return problem(place, {
       message: messageOf(error),
       expected: 'an answer about a device',
-      fix: 'see whether the URL is reachable from here, and whether the credentials still hold',
+      fix: 'see whether the URL is reachable from here, and whether the credentials still hold and may read devices (docs/posture.md)',
     });
   }
 }

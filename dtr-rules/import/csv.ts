@@ -2,6 +2,7 @@
 
 import { actions, platforms as allPlatforms } from '../parse-rules.ts';
 import type { Action } from '../rule.ts';
+import { readCsvLines } from './csv-lines.ts';
 import {
   appNamed,
   createNotes,
@@ -50,7 +51,7 @@ const columns = new Map(
 
 /** `defaultAction`: of sets whose first line has none in its column. */
 export function importCsv(text: string, defaultAction: Action | null = null): ImportRead {
-  const read = readLines(text);
+  const read = readCsvLines(text);
   if (typeof read === 'number') {
     return {
       ok: false,
@@ -223,35 +224,4 @@ function pieces(text: string): readonly string[] {
     .split(/[|;,\n]/)
     .map((one) => one.trim())
     .filter((one) => one !== '');
-}
-
-interface Line {
-  readonly fields: readonly string[];
-  readonly line: number;
-}
-
-/** RFC 4180, and the semicolons of spreadsheets in some countries; else the number of the line that is not so. */
-function readLines(text: string): readonly Line[] | number {
-  const plain = text.replace(/^\uFEFF/, '');
-  const first = plain.slice(0, plain.search(/[\r\n]|$/));
-  const separator = first.split(';').length > first.split(',').length ? ';' : ',';
-  const field = new RegExp(
-    `(?:"((?:[^"]|"")*)"|([^"${separator}\\r\\n]*))(${separator}|\\r?\\n|$)`,
-    'y',
-  );
-  const lines: Line[] = [];
-  let [fields, line, start]: [string[], number, number] = [[], 1, 1];
-  while (field.lastIndex < plain.length) {
-    const found = field.exec(plain);
-    if (found === null) return line;
-    const [whole, quotedText, bare = '', end = ''] = found;
-    fields.push(quotedText?.replaceAll('""', '"') ?? bare);
-    line += whole.split('\n').length - 1;
-    if (end === separator) continue;
-    lines.push({ fields, line: start });
-    [fields, start] = [[], line];
-  }
-  // A last line may end in a separator and nothing else.
-  lines.push({ fields, line: start });
-  return lines.filter((one) => one.fields.some((field) => field.trim() !== ''));
 }

@@ -15,11 +15,12 @@ import type { Revocation } from '../decision/revocation.ts';
 import { adoptRevocationLists, type RevocationFile } from '../edge/crl.ts';
 import type { TlsMaterial } from '../edge/listener.ts';
 import type { Upstream } from '../edge/upstream.ts';
-import { type InventoryDevice, parseInventory } from '../posture/inventory.ts';
+import type { InventoryDevice } from '../posture/inventory.ts';
 import { endedExceptions, posturePolicy } from './admission.ts';
 import { readBundle } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
 import { type Dated, datedLists, expiring } from './expiring.ts';
+import { readInventoryFile } from './inventory-file.ts';
 import {
   checkAppSource,
   checkPacListener,
@@ -246,8 +247,8 @@ async function readSources(
   const uemAuthorities = new Map<string, string>();
   for (const { source, path } of sourcesOf(posture)) {
     if (source.kind === 'inventory') {
-      const read = await readConfigFile(reader.path(source.file), parseInventory);
-      if (read.ok) inventories.set(source.name, read.config.value);
+      const read = await readInventoryFile(reader.path(source.file));
+      if (read.ok) inventories.set(source.name, read.devices);
       else reader.addAll(read.issues);
     } else if (source.authority !== null) {
       const bytes = await reader.bytes(source.authority, ['posture', ...path, 'authority']);

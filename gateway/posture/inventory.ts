@@ -44,7 +44,7 @@ const readMoment = z.string().transform((text, context) => {
 });
 
 // The three verdicts have no default: silence must not make a device healthy.
-const DEVICE = section({
+export const deviceShape = {
   udid: readDeviceId,
   serial: optional(z.string().min(1)),
   user: optional(z.string().min(1)),
@@ -59,9 +59,9 @@ const DEVICE = section({
   compliant: z.boolean(),
   compromised: z.boolean(),
   lastSeen: optional(readMoment),
-});
+} as const;
 
-const readInventory = parseWith(section({ devices: z.array(DEVICE) }));
+const readInventory = parseWith(section({ devices: z.array(section(deviceShape)) }));
 
 export function parseInventory(value: unknown): Parsed<readonly InventoryDevice[]> {
   const parsed = readInventory(value);
