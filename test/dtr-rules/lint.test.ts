@@ -481,3 +481,74 @@ test('an application at the path of another, in whatever case, is partly taken w
     ['partly-shadowed'],
   );
 });
+
+// Without stars inside a name these are all the places where anything can change: each name, a child and a sibling of it,
+// the ends of blocks, the ends of port ranges.
+const plainName = fc.constantFrom('com', 'a.com', 'b.com', 'a.a.com', 'b.a.com');
+const plainPlace = fc.oneof(
+  plainName,
+  plainName.map((one) => `.${one}`),
+  plainName.map((one) => `*.${one}`),
+  fc.constantFrom('10.0.0.1', '10.0.0.0/30', '10.0.0.2-10.0.0.9', '0.0.0.0/0', '[::/0]', '*'),
+);
+const plainRules = fc.array(
+  fc.tuple(
+    fc.constantFrom('TUNNEL', 'BLOCK'),
+    fc.array(
+      fc
+        .tuple(plainPlace, fc.constantFrom('', '', ':80', ':80-443'))
+        .map((parts) => parts.join('')),
+      { minLength: 1, maxLength: 2 },
+    ),
+  ),
+  { minLength: 2, maxLength: 6 },
+);
+const boundaries = [
+  ...['q', 'com', 'a.com', 'b.com', 'qa.com', 'a.a.com', 'b.a.com', 'q.a.com', 'q.b.com', 'q.com'],
+  ...['q.a.a.com', 'q.b.a.com', '9.255.255.255', '10.0.0.0', '10.0.0.1', '10.0.0.2', '10.0.0.3'],
+  ...['10.0.0.4', '10.0.0.9', '10.0.0.10', '[2001:db8::1]'],
+].flatMap((host) => [79, 80, 81, 443, 444].map((port) => target(`${host}:${port}`)));
+const led = ['192.0.2.1:1', '[2001:db8::1]:1'].map((text) => target(text).address);
+
+/** Whether the destination, alone in its rule, decides anything below these rules. */
+function decides(above: readonly string[], action: string, alone: string): boolean {
+  const [set] = compileRules(fileOf(...above, `${action} ${alone}`)).sets;
+  return boundaries.some((one) =>
+    led.some((address) => {
+      const resolved = one.address !== null || address === null ? null : [address];
+      const match = set?.match(one, resolved, given);
+      return match?.kind === 'rule' && match.rule === set?.set.rules.at(-1);
+    }),
+  );
+}
+
+test('every destination that decides nothing is found, and what it is said to be taken by takes it', () => {
+  let dead = 0;
+  fc.assert(
+    fc.property(plainRules, (list) => {
+      const lines = list.map(([action, destinations]) => [action, ...destinations].join(' '));
+      const findings = lintRules(fileOf(...lines), facts).filter(
+        ({ check }) => check === 'never-matches',
+      );
+      for (const [i, [action, destinations]] of list.entries()) {
+        for (const [j, alone] of destinations.entries()) {
+          if (decides(lines.slice(0, i), action, alone)) continue;
+          dead += 1;
+          const told = findings.find(({ path }) =>
+            path.length > 4 ? path[3] === i && path[5] === j : path[3] === i,
+          );
+          assert.ok(told, `${alone} of r${i} in ${lines.join('; ')}`);
+          const [, by = ''] = /: (.*) above takes? /.exec(told.message) ?? [];
+          if (by.includes(' more')) continue;
+          const named = lines.slice(0, i).map((line, k) =>
+            // Left out, but its id stays that of its place.
+            by.includes(`\`r${k}\``) ? line : 'BLOCK nothing.example',
+          );
+          assert.ok(!decides(named, action, alone), `${told.message} in ${lines.join('; ')}`);
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+  assert.ok(dead > 50, `${dead}`);
+});
