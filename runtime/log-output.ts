@@ -42,9 +42,21 @@ const endMs = 1000;
 /** Nobody will ever read what is written there. */
 const goneCodes = new Set(['EPIPE', 'EBADF', 'ECONNRESET', 'ENOTCONN']);
 
+const ends: (() => void)[] = [];
+
+/** One listener for all outputs: Node warns of more than ten. */
+function atExit(end: () => void): void {
+  if (ends.length === 0) {
+    process.on('exit', () => {
+      for (const one of ends) one();
+    });
+  }
+  ends.push(end);
+}
+
 export function openLogOutput(options: LogOutputOptions): LogOutput {
   const { dest, recovered, maxWaitingBytes = defaultWaitingBytes } = options;
-  const { atEnd = (end) => process.on('exit', end) } = options;
+  const { atEnd = atExit } = options;
   const queue = createLogQueue(maxWaitingBytes);
   let fd = typeof dest === 'string' ? openSync(dest, 'a') : dest;
   const attempt = typeof dest === 'string' ? writeBehind : writerFor(dest);

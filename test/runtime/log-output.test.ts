@@ -161,3 +161,11 @@ test('when its reader is gone a process goes on, counts what is lost, and ends b
   const [code] = (await once(child, 'exit')) as [number];
   assert.equal(code, 7);
 });
+
+test('however many outputs there are, one listener waits for the end of the process', async () => {
+  const open = () => openLogOutput({ dest: '/dev/null', recovered: () => assert.fail() });
+  await flushed(open());
+  const count = process.listenerCount('exit');
+  for (let i = 0; i < 20; i += 1) await flushed(open());
+  assert.equal(process.listenerCount('exit'), count);
+});
