@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { openTls } from '../support/client.ts';
 import { clock, connectOver, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { root, run } from '../support/program.ts';
 import { startEcho, type TcpServer } from '../support/upstream.ts';
 
 const stack = new AsyncDisposableStack();
@@ -151,4 +152,32 @@ test('a change of what is believed about applications closes the tunnels that re
   await wire.rest();
   const cut = await gateway.line((line) => line['zonegate.end'] === 'cut', 'the cut tunnel');
   assert.equal(cut['zonegate.reason'], 'rules.block');
+});
+
+test('the log of real traffic says what a report-only rule would have done, to `rules log`', async () => {
+  const rules = [
+    { id: 'no-lab', action: 'BLOCK', destinations: ['*.lab.test'], reportOnly: true },
+    { id: 'direct', action: 'BYPASS', destinations: ['direct.lab.test'] },
+  ];
+  await using gateway = await startGateway({ rules });
+  for (const name of ['good', 'good', 'other']) {
+    const tunnel = await gateway.connect(gateway.device(name), target);
+    assert.equal(tunnel.reply.status, 200);
+    tunnel.socket.destroy();
+  }
+  const refused = await gateway.connect(gateway.device('good'), 'direct.lab.test:443');
+  assert.equal(refused.reply.status, 403);
+  await gateway.line((line) => line['zonegate.reason'] === 'rules.bypass', 'the refusal');
+  const log = gateway.logged.map((line) => JSON.stringify(line)).join('\n');
+  const summary = await run(process.execPath, ['cli/main.ts', 'rules', 'log', '--report-only'], {
+    input: log,
+    cwd: root,
+  });
+  assert.equal(summary.code, 0);
+  assert.match(
+    summary.stdout,
+    /^no-lab \(BLOCK\): 4 connections of 2 devices, would have refused 3 that passed$/m,
+  );
+  assert.match(summary.stdout, new RegExp(`^ +3 +${target}$`, 'm'));
+  assert.match(summary.stdout, /^ +1 +direct\.lab\.test:443$/m);
 });
