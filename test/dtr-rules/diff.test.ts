@@ -526,3 +526,30 @@ test('what many rules have in common is told once, with the earliest of them as 
     ['leading 10.0.1.0-10.255.255.255: TUNNEL by c0, then BLOCK by wide'],
   );
 });
+
+test('a rule moved down from the middle is told for its name and for its addresses', () => {
+  const middle = grown.slice(500, 501);
+  const after = [...grown.filter((one) => !middle.includes(one)), ...middle];
+  // Later address rules now come before its name, and later names and addresses before its addresses.
+  assert.deepEqual(told(fileOf(grown), fileOf(after)).toSorted(), [
+    'leading *.corp-500.example and :443-443: BLOCK by c500, then TUNNEL by c501',
+    'leading 10.1.244.0-10.1.244.255 and : BLOCK by c500, then TUNNEL by c501',
+    'leading 10.1.244.0-10.1.244.255: BLOCK by c500, then TUNNEL by c501',
+    'leading corp-500.example and :443-443: BLOCK by c500, then TUNNEL by c501',
+  ]);
+});
+
+test('of a rule that names a host and an address only the address changes when another rule takes that', () => {
+  const both: Written = ['TUNNEL', ['a.com', '10.0.0.0/8'], { id: 'both' }];
+  assert.deepEqual(told(fileOf([both]), fileOf([wide('10.0.0.0/8'), both])), [
+    'addresses 10.0.0.0-10.255.255.255: TUNNEL by both, then BLOCK by wide',
+  ]);
+  const ten: Written = ['BLOCK', ['10.0.0.0/8'], { id: 'ten' }];
+  const eleven = (id: string): Written => ['BLOCK', ['11.0.0.0/8'], { id }];
+  const after = [ten, eleven('new'), both, eleven('old')];
+  assert.deepEqual(told(fileOf([both, eleven('old')]), fileOf(after)), [
+    'leading a.com and 11.0.0.0-11.255.255.255: TUNNEL by both, then BLOCK by new',
+    'addresses 10.0.0.0-10.255.255.255: TUNNEL by both, then BLOCK by ten',
+    'addresses 11.0.0.0-11.255.255.255: BLOCK by old, then BLOCK by new',
+  ]);
+});
