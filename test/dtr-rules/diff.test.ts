@@ -407,7 +407,7 @@ function texts(changes: readonly Change[]): readonly string[] {
           ...change,
           witness: change.witness === null,
           leads: change.leads
-            .map((spans) => spans?.map(({ first }) => first.text).join())
+            .map((spans) => spans?.map(({ first }) => first.text).join() ?? '')
             .toSorted(),
         },
         (_, value: unknown) =>
