@@ -71,6 +71,7 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
   if (devices !== null) opened.push(partOf('gateway', devices));
 
   const { listen, tokens, hosts } = all.common.admin;
+  let idp: IdpZone | null = null;
   const admin = await createAdmin({
     listen,
     tokens,
@@ -81,13 +82,14 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
     routes(app) {
       devices?.routes(app);
       app.post('/reload', async () => answerReload(await reloading.reload()));
+      app.post('/policies/simulate', async ({ req }) => answerSimulation(idp, await req.text()));
     },
     webhooks: (app) => devices?.webhooks(app),
   });
   opened.push(partOf('admin', admin));
   devices?.protect(admin.port);
 
-  const idp = all.idp && (await createIdpZone({ ...all.idp, folder, log, metrics, readiness }));
+  idp = all.idp && (await createIdpZone({ ...all.idp, folder, log, metrics, readiness }));
   if (idp !== null) opened.push(partOf('idp-zone', idp));
 
   const idpAlone = devices === null ? policyOfIdp(metrics, readiness) : null;
@@ -188,6 +190,22 @@ function answerReload(reload: Reload): Response {
     'the configuration has issues; nothing changed',
     errors,
   );
+}
+
+function answerSimulation(idp: IdpZone | null, text: string): Response {
+  if (idp === null) return problem(404, 'Not Found', 'no sign-in service runs here');
+  const simulation = idp.simulate(readJson(text));
+  if (!simulation.ok) return problem(400, 'Bad Request', simulation.trouble);
+  return Response.json({ evaluation: simulation.evaluation });
+}
+
+/** What is not JSON is nothing, and not a question either. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function partOf(

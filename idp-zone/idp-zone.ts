@@ -19,6 +19,7 @@ import { createListener, type KeyPair, type Listener } from './edge/listener.ts'
 import { createLiveZones, type LiveZones } from './edge/live-zones.ts';
 import { createProvider } from './edge/provider.ts';
 import { createFactsReader } from './edge/request-facts.ts';
+import { createSimulate, type Simulate } from './edge/simulate.ts';
 import { createTelemetry, type Telemetry } from './edge/telemetry.ts';
 
 export interface IdpPolicy {
@@ -41,6 +42,7 @@ export interface IdpZone {
   readonly issuer: string;
   update(policy: IdpPolicy): void; // reads the certificate again too
   renewCertificate(): Promise<void>;
+  readonly simulate: Simulate; // asks what is in force, and signs nobody in
   close(): Promise<void>;
 }
 
@@ -96,6 +98,13 @@ function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZo
       void renewCertificate(options, listener);
     },
     renewCertificate: () => renewCertificate(options, listener),
+    simulate: createSimulate({
+      policy: () => signOn,
+      zones: inForce,
+      accounts,
+      clients: config.clients,
+      now: Date.now,
+    }),
     async close() {
       readiness.set('sign-in', 'it is closed');
       zones.close();

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { makeIdpFolder } from '../support/idp-folder.ts';
-import { zonegate } from '../support/program.ts';
+import { ADMIN_TOKEN, makeIdpFolder } from '../support/idp-folder.ts';
+import { startZonegate, zonegate } from '../support/program.ts';
 
 const hash = `scrypt$1024$8$1$${'s'.repeat(22)}$${'h'.repeat(43)}`;
 const SIGN_ON = `rules:
@@ -26,6 +26,7 @@ tests:
 
 const stack = new AsyncDisposableStack();
 let config: string;
+let adminPort = 0;
 before(async () => {
   const made = await makeIdpFolder({
     idp: `  users:
@@ -40,7 +41,7 @@ before(async () => {
     },
   });
   stack.use(made);
-  ({ config } = made);
+  ({ config, adminPort } = made);
 });
 after(() => stack.disposeAsync());
 
@@ -124,3 +125,83 @@ test('the sweep is every user, place, device and application, and no formula for
   assert.match(table.stdout, /^user +app +place +device +result +by$/m);
   assert.doesNotMatch(table.stdout, /^bob/m);
 });
+
+const context = { user: { id: 'ann' }, ip: '203.0.113.8' };
+const healthy = { platform: 'IOS', registered: true, managed: true, compliant: true };
+
+// What is wrong with a body, and the words that say so.
+const badBodies: readonly (readonly [unknown, RegExp])[] = [
+  [null, /expected object/],
+  [[], /at least|Too small/i],
+  [{ appInstance: 'x', policyContext: context }, /question 0: there is no application `x`/],
+  [{ appInstance: 'office365', policyContext: { ...context, user: { id: 'x' } } }, /no user `x`/],
+  [{ appInstance: 'office365', policyContext: { ip: '10.0.0.1' } }, /either `user` or `groups`/],
+  [
+    { appInstance: 'office365', policyContext: { ...context, groups: { ids: [] } } },
+    /either `user` or `groups`/,
+  ],
+  [{ appInstance: 'office365', policyContext: { ...context, ip: '127.1' } }, /not an IP address/],
+  [
+    { appInstance: 'office365', policyContext: { ...context, zones: { ids: [] } } },
+    /either `ip` or `zones`/,
+  ],
+  [
+    { appInstance: 'office365', policyContext: { user: { id: 'ann' }, zones: { ids: ['x'] } } },
+    /no zone for rules `x`/,
+  ],
+  [{ appInstance: 'office365', policyContext: { ...context, elevated: true } }, /elevated/],
+];
+
+test('the admin API takes the body of the field and answers in its words', async (t) => {
+  await using running = startZonegate('serve', '--config', config);
+  await running.shows('ready');
+  const post = async (body: unknown, token = ADMIN_TOKEN) => {
+    const response = await fetch(`http://127.0.0.1:${adminPort}/api/v1/policies/simulate`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, answer: (await response.json()) as Record<string, unknown> };
+  };
+  const ask = (policyContext: object) => post([{ appInstance: 'office365', policyContext }]);
+  const told = ({ answer }: Awaited<ReturnType<typeof post>>) => {
+    const [one] = answer['evaluation'] as readonly Told[];
+    assert.ok(one);
+    const statuses = one.evaluated.policies[0]?.rules.map(({ status }) => status);
+    return { ...one.zonegate, statuses };
+  };
+
+  await t.test('who may, and which rule says so', async () => {
+    const { access, rule, statuses } = told(await ask({ ...context, device: healthy }));
+    assert.deepEqual([access, rule], ['ALLOW', 'staff on managed devices']);
+    assert.deepEqual(statuses, ['MATCH', 'MATCH']);
+  });
+  await t.test('what is not said is UNDEFINED', async () => {
+    const unknown = told(await ask({ groups: { ids: ['staff'] }, device: healthy }));
+    assert.deepEqual([unknown.access, unknown.reason], ['DENY', 'sign-on.zone_unknown']);
+    assert.deepEqual(unknown.statuses, ['UNDEFINED', 'MATCH']);
+    const zoned = told(await ask({ user: { id: 'ann' }, zones: { ids: ['egress'] } }));
+    assert.deepEqual([zoned.access, zoned.reason], ['DENY', 'sign-on.device']);
+  });
+  await t.test('one question needs no list', async () => {
+    const { status } = await post({ appInstance: 'office365', policyContext: context });
+    assert.equal(status, 200);
+  });
+  for (const [body, said] of badBodies) {
+    await t.test(`${JSON.stringify(body)} is a bad request`, async () => {
+      const { status, answer } = await post(body);
+      assert.equal(status, 400);
+      assert.match(String(answer['detail']), said);
+    });
+  }
+  await t.test('nobody asks without the token', async () => {
+    assert.equal((await post([], 'another-token-of-no-use')).status, 401);
+  });
+});
+
+interface Told {
+  readonly evaluated: {
+    readonly policies: readonly { readonly rules: readonly { readonly status: string }[] }[];
+  };
+  readonly zonegate: { readonly access: string; readonly rule: string; readonly reason: string };
+}

@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { createAuthority } from '../../runtime/authority.ts';
 import { freePorts } from './upstream.ts';
 
+export const ADMIN_TOKEN = 'a-token-for-tests-only';
+
 export interface IdpFolder extends AsyncDisposable {
   readonly folder: string;
   readonly config: string;
   readonly port: number;
+  readonly adminPort: number;
 }
 
 /** `idp` is YAML below `idp:`, each line indented by two; `files` by name. */
@@ -29,7 +32,7 @@ export async function makeIdpFolder(given: {
   const files = {
     'idp.pem': certificatePem,
     'idp.key': keyPem,
-    'zonegate.yaml': `admin: { listen: "127.0.0.1:${admin}" }
+    'zonegate.yaml': `admin: { listen: "127.0.0.1:${admin}", tokens: [${ADMIN_TOKEN}] }
 idp:
   listen: 127.0.0.1:${port}
   tls: { certificate: idp.pem, key: idp.key }
@@ -43,6 +46,7 @@ ${given.idp}`,
     folder,
     config,
     port,
+    adminPort: admin,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   };
 }
