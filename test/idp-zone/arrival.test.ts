@@ -64,6 +64,8 @@ test('only the declared field is read: the other one is the client talking', asy
   const send = through(running);
   assert.equal((await send({ forwarded: 'for="203.0.113.9:4711";proto=https' })).status, 403);
   assert.equal((await send({ 'x-forwarded-for': '203.0.113.9' })).status, 200);
+  const both = { forwarded: 'for=203.0.113.9', 'x-forwarded-for': '198.51.100.7' };
+  assert.equal((await send(both)).status, 403);
   // What a client sends ahead does not hide what the proxy adds.
   assert.equal((await send({ forwarded: 'for=", for=203.0.113.9' })).status, 403);
 });
