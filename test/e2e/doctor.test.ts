@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type GatewayWords, makeGatewayFolder } from '../support/gateway-folder.ts';
 import { zonegate } from '../support/program.ts';
+import { GRAPH, standInGraph } from '../support/stand-in-graph.ts';
 import { refusingPort, startEcho, startNameServer } from '../support/upstream.ts';
 
 interface Finding {
@@ -148,4 +149,19 @@ test('wrong usage and a broken configuration are 2, as with every command', asyn
   const broken = await zonegate('doctor', '-c', file);
   assert.equal(broken.code, 2);
   assert.match(broken.stderr, /zonegate\.yaml:1:1: /);
+});
+
+test('an app registration that Graph takes, and one that it does not', async (t) => {
+  const graph = await standInGraph(t, []);
+  const intune = { kind: 'intune', ...GRAPH, url: graph.url, login: graph.url };
+  const wrong = { ...intune, name: 'old', clientSecret: 'outdated-one' };
+  const posture = { source: null, sources: [intune, wrong] };
+  const { file } = await folderOf(t, { settings: { posture } });
+  const { of } = await findings('-c', file);
+  assert.deepEqual(of('posture.source intune'), ['ok: answers, and takes the credentials']);
+  assert.match(
+    of('posture.source old')[0] ?? '',
+    /^problem: the token endpoint answered status 401/,
+  );
+  assert.ok(!JSON.stringify(of('posture.source old')).includes('outdated-one'));
 });
