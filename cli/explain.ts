@@ -11,6 +11,7 @@ import { judge } from '../gateway/edge/judge.ts';
 import { GatewayError } from '../gateway/errors.ts';
 import { type Snapshot, snapshotOf } from '../gateway/snapshot.ts';
 import { findConfigFile } from './config-file.ts';
+import { blockOf } from './devices/admin-api.ts';
 import { adviceFor } from './explain/advice.ts';
 import {
   type Assumptions,
@@ -71,7 +72,8 @@ async function explain(text: string, options: Options): Promise<ExitCode> {
       `\`${text}\` is not a target; expected host:port, for example acme.okta.com:443`,
     );
   }
-  const read = await loadEverything(findConfigFile(options.config));
+  const file = findConfigFile(options.config);
+  const read = await loadEverything(file);
   if (!read.ok) {
     sayIssues(read.issues, plural(read.issues.length, 'issue'));
     return 2;
@@ -84,7 +86,7 @@ async function explain(text: string, options: Options): Promise<ExitCode> {
     ports.map((port) => ({ address: null, port })),
   );
   try {
-    const explained = await explainAssumed(target, options, gateway, snapshot);
+    const explained = await explainAssumed(target, options, { loaded: gateway, file }, snapshot);
     if (options.json === true) print(JSON.stringify(toJson(explained, gateway)));
     else print(toText(explained, gateway));
     return explained.outcome.action === 'tunnel' ? 0 : 1;
@@ -96,16 +98,17 @@ async function explain(text: string, options: Options): Promise<ExitCode> {
 async function explainAssumed(
   target: Target,
   options: Options,
-  loaded: Loaded,
+  { loaded, file }: { readonly loaded: Loaded; readonly file: string },
   snapshot: Snapshot,
 ): Promise<Explained> {
   const now = momentOf(options);
   const { policy } = snapshot;
   const posture = await postureOf(options, loaded, now);
+  const block = options.device === undefined ? null : await blockOf(options.device, file);
   const identity = identityOf(options);
   const question = {
     identity,
-    posture: { ...posture, block: null },
+    posture: { ...posture, block },
     target,
     addresses: assumedAddresses(options),
   };
