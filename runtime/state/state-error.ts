@@ -90,6 +90,7 @@ function systemWords(code: unknown, kind: StateAddress['kind']): Words | undefin
     case 'EPERM':
     case 'EROFS':
     case 'ENOENT':
+    case 'EEXIST':
     case 'ENOTDIR':
       return [
         'denied',

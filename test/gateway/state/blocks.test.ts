@@ -1,0 +1,101 @@
+// Blocks that last, over a store in memory and one that fails: in force at once, never lifted unsaved, ended by time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DeviceBlock } from '../../../gateway/decision/block.ts';
+import { openBlocks } from '../../../gateway/state/blocks.ts';
+import { migrations, type Tables } from '../../../gateway/state/tables.ts';
+import { createLog } from '../../../runtime/log.ts';
+import { openState, type State } from '../../../runtime/state/state.ts';
+
+const log = createLog({ level: 'error', secrets: [], stream: { write: () => undefined } });
+
+const blockOf = (change: Partial<DeviceBlock> = {}): DeviceBlock => ({
+  deviceId: 'device-1',
+  reason: 'lost',
+  by: 'sam',
+  since: 1000,
+  until: null,
+  ...change,
+});
+
+async function opened(): Promise<{ state: State<Tables>; fail: (on: boolean) => void }> {
+  const inner = await openState<Tables>({ address: { kind: 'memory' }, migrations });
+  let failing = false;
+  const state: State<Tables> = {
+    ...inner,
+    write: (how, work) =>
+      failing ? Promise.reject(new Error('no space')) : inner.write(how, work),
+  };
+  return { state, fail: (on) => void (failing = on) };
+}
+
+const open = (state: State<Tables>, now = () => 2000) =>
+  openBlocks({ state, log, now, onTrouble: () => undefined });
+
+test('a block is found at once, and by whoever opens the store next', async () => {
+  const { state } = await opened();
+  const blocks = await open(state);
+  const written = blocks.set(blockOf({ until: 9_000_000 }));
+  assert.deepEqual(blocks.list.find('device-1'), blockOf({ until: 9_000_000 }));
+  await written;
+  await blocks.close();
+  const again = await open(state);
+  assert.deepEqual(again.list.all(), [blockOf({ until: 9_000_000 })]);
+  assert.equal(await again.lift('device-1'), true);
+  assert.equal(await again.lift('device-1'), false);
+  await again.close();
+  const last = await open(state);
+  assert.equal(last.list.count(), 0);
+  await last.close();
+  await state.close();
+});
+
+test('what cannot be written holds, says so, and is written later; what cannot be lifted holds', async () => {
+  const { state, fail } = await opened();
+  const blocks = await open(state);
+  await blocks.set(blockOf({ deviceId: 'device-2' }));
+  fail(true);
+  await assert.rejects(blocks.set(blockOf()), /no space/);
+  await assert.rejects(blocks.lift('device-2'), /no space/);
+  assert.deepEqual(
+    blocks.list.all().map(({ deviceId }) => deviceId),
+    ['device-2', 'device-1'],
+  );
+  // Read again from a store that does not have it: it still holds.
+  await blocks.reread(null);
+  assert.equal(blocks.list.count(), 2);
+  fail(false);
+  while ((await state.db.selectFrom('zonegate_blocks').selectAll().execute()).length < 2) {
+    await new Promise(setImmediate);
+  }
+  await blocks.close();
+  await state.close();
+});
+
+test('a signal never ends a block earlier than a person said', async () => {
+  const { state } = await opened();
+  const blocks = await open(state);
+  await blocks.set(blockOf());
+  await blocks.extend(blockOf({ by: 'signal', until: 5000 }));
+  assert.equal(blocks.list.find('device-1')?.by, 'sam');
+  await blocks.set(blockOf({ until: 4000 }));
+  await blocks.extend(blockOf({ by: 'signal', until: 5000 }));
+  assert.equal(blocks.list.find('device-1')?.until, 5000);
+  await blocks.close();
+  await state.close();
+});
+
+test('a block that ended while nothing ran is gone after the start, and from the store', async () => {
+  const { state } = await opened();
+  const before = await open(state);
+  await before.set(blockOf({ until: 3000 }));
+  await before.close();
+  const after = await open(state, () => 3000);
+  while ((await state.db.selectFrom('zonegate_blocks').selectAll().execute()).length > 0) {
+    await new Promise(setImmediate);
+  }
+  assert.equal(after.list.count(), 0);
+  await after.close();
+  await state.close();
+});
