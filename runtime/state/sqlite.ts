@@ -72,6 +72,13 @@ function own(file: string): () => void {
   };
 }
 
+const nothing: ReturnType<SqliteDatabase['prepare']> = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [].values(),
+};
+
 /** Kysely asks for the shape of `better-sqlite3`. */
 function adapted(database: DatabaseSync): SqliteDatabase {
   return {
@@ -79,6 +86,8 @@ function adapted(database: DatabaseSync): SqliteDatabase {
       if (database.isOpen) database.close();
     },
     prepare(text) {
+      // A full disk has undone the transaction already: that it cannot be undone twice would hide why.
+      if (text === 'rollback' && !database.isTransaction) return nothing;
       const statement = database.prepare(text);
       return {
         reader: statement.columns().length > 0,

@@ -100,11 +100,9 @@ test('block says who did it and until when; explain knows; unblock ends it once'
     blocked.stdout,
     /blocked +lost \(by sam, since 20\S+Z, until 2099-01-01T00:00:00\.000Z\)/,
   );
-  const explain = () =>
-    zonegate(
-      ...['explain', 'up.lab.test:443', '--device', 'device-good'],
-      ...['--config', join(gateway.folder, 'zonegate.yaml')],
-    );
+  const asked = ['up.lab.test:443', '--device', 'device-good'] as const;
+  const file = join(gateway.folder, 'zonegate.yaml');
+  const explain = () => zonegate('explain', ...asked, '--config', file);
   const explained = await explain();
   assert.equal(explained.code, 1);
   assert.match(explained.stdout, /posture +refused +posture\.blocked, by sam/);

@@ -27,7 +27,10 @@ async function opened(): Promise<{ state: State<Tables>; fail: (on: boolean) => 
     write: (how, work) =>
       failing ? Promise.reject(new Error('no space')) : inner.write(how, work),
   };
-  return { state, fail: (on) => void (failing = on) };
+  const fail = (on: boolean): void => {
+    failing = on;
+  };
+  return { state, fail };
 }
 
 const open = (state: State<Tables>, now = () => 2000) =>
