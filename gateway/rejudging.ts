@@ -23,9 +23,9 @@ export interface RejudgingOptions {
 export interface Rejudging {
   /** Rules, certificates or lists have changed: all tunnels, by what is known of their devices, and then by what
    *  their source says. */
-  everything(): void;
+  readonly everything: () => void;
   /** A device has been let through by these facts: when time alone may end that, it is judged anew. */
-  follow(deviceId: string, facts: DeviceFacts): void;
+  readonly follow: (deviceId: string, facts: DeviceFacts) => void;
   /** Devices with open tunnels that only grace lets go on. */
   onGrace(): number;
   close(): void;

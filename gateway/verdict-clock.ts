@@ -11,7 +11,7 @@ export interface VerdictClockOptions {
 export interface VerdictClock {
   /** One moment per device: a later word replaces the earlier. Null: time changes nothing. */
   watch(deviceId: string, moment: number | null): void;
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Devices that come due together are told together, this much late at most. */

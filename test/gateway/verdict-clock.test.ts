@@ -33,7 +33,7 @@ function world() {
     watch: (deviceId: string, inMs: number | null) =>
       clock.watch(deviceId, inMs === null ? null : 1_000_000 + inMs),
     /** Timers that come due on the way fire, each at its time. */
-    goTo(ms: number): void {
+    goTo: (ms: number): void => {
       while (waiting !== null && waiting.at <= 1_000_000 + ms) ring(waiting.at);
       now = 1_000_000 + ms;
     },
