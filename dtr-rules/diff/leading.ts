@@ -64,8 +64,8 @@ function changesOf(crossing: Leading, { compare, mostListed }: Telling): readonl
   });
 }
 
-function isUnsure({ example }: NameClass): 0 | 1 {
-  return example === null ? 1 : 0;
+function isUnsure({ example }: NameClass): number {
+  return Number(example === null);
 }
 
 function decidersOf({ before, after, cell, manyOn }: Crossing<unknown, unknown>) {

@@ -553,3 +553,12 @@ test('of a rule that names a host and an address only the address changes when a
     'addresses 11.0.0.0-11.255.255.255: BLOCK by old, then BLOCK by new',
   ]);
 });
+
+test('many names of one rule are told together where they lead to what another takes', () => {
+  const names = Array.from({ length: 12 }, (_, i) => `n${i}.com`);
+  const many: Written = ['TUNNEL', names, { id: 'many' }];
+  assert.deepEqual(told(fileOf([many]), fileOf([wide('10.0.0.0/8'), many])), [
+    'leading 10.0.0.0-10.255.255.255: TUNNEL by many, then BLOCK by wide',
+    'addresses 10.0.0.0-10.255.255.255: BYPASS by default, then BLOCK by wide',
+  ]);
+});
