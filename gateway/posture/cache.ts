@@ -7,6 +7,7 @@ import { createAskingInOrder, type OrderedSource } from './asking-in-order.ts';
 import { createDeviceIndex, type DeviceHint } from './device-index.ts';
 import { isFresh, learnedAt, type Remembered, sameFacts } from './remembered.ts';
 import { chunksOf, createRounds, createSweep, eachOf, type Rounds, spreadOf } from './rounds.ts';
+import { createSharedWords } from './shared-words.ts';
 import type { PostureSource } from './source.ts';
 
 /** What outlives this process: the last report of every device. Called on the path of every answer, so it must not wait. */
@@ -87,6 +88,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     options,
   );
   const index = createDeviceIndex();
+  const share = createSharedWords();
   const flights = new Map<string, Flight>();
   const listeners = new Set<FactsListener>();
   const rounds: Rounds[] = [];
@@ -134,7 +136,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     const last = entries.peek(deviceId)?.facts.report ?? null;
     switch (outcome.kind) {
       case 'answered': {
-        const { report } = outcome;
+        const report = outcome.report && share(outcome.report);
         const age = options.ages && report ? now() - report.fetchedAt : 0;
         const freshForMs = report === null ? options.negativeMs : options.maxAgeMs - age;
         return store(deviceId, { report, known: true }, { freshForMs, order });
@@ -233,7 +235,8 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
 
   async function restore(): Promise<void> {
     if (options.store === undefined) return;
-    for await (const report of options.store.load()) {
+    for await (const stored of options.store.load()) {
+      const report = share(stored);
       const { deviceId, fetchedAt: since } = report;
       if (entries.has(deviceId)) continue; // learnt since
       const facts = { report, known: false };
@@ -248,7 +251,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     const last = before?.facts.report ?? null;
     const since = now();
     // A clock that runs ahead there must not make it last longer here.
-    const report = { ...told, fetchedAt: Math.min(told.fetchedAt, since) };
+    const report = share({ ...told, fetchedAt: Math.min(told.fetchedAt, since) });
     const freshUntil = report.fetchedAt + options.maxAgeMs;
     const facts = { report, known: since < freshUntil };
     if (last !== null && last.fetchedAt >= report.fetchedAt) {
