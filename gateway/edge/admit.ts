@@ -117,7 +117,7 @@ export async function admit<T>(
       parts,
       reach,
     );
-    const late = await judgeAgain(identity, standing, place, parts);
+    const late = await judgeAgain(identity, standing, { policy, posture, startedAt, place }, parts);
     if (late !== null) {
       discard(standing.carrier);
       place.release();
@@ -171,24 +171,44 @@ async function connect<T>(
   return { peer, heard, target, addresses, upstream: tunnel.upstream, address, source, carrier };
 }
 
-/** The world may have changed while it connected, or does so from here on (threats P03). */
+/** What was judged, when, and by what. */
+interface Before {
+  readonly policy: Policy;
+  readonly posture: DeviceFacts;
+  readonly startedAt: number;
+  readonly place: Place;
+}
+
+/** What time alone changes (a certificate, a report, a rule runs out) is looked after for open tunnels by the
+ *  clock; so long it may do so for one that is being made. */
+const sameForMs = 1000;
+
+/** The world may have changed while it connected, or does so from here on (threats P03). The same facts and the
+ *  same snapshot were judged a moment ago: most of the time this is that. */
 async function judgeAgain<T>(
   identity: Identity,
   standing: Connected<T>,
-  place: Place,
+  { policy, posture, startedAt, place }: Before,
   parts: AdmitParts,
 ): Promise<Reason | null> {
   try {
     place.stand(standing);
     const facts = await parts.posture.facts(identity.deviceId);
     place.signal.throwIfAborted();
-    const reason = rejudge(standing, facts, parts.policy(), parts.now());
+    const now = parts.now();
+    const isRecent = now >= startedAt && now - startedAt < sameForMs;
+    const isAsBefore = isRecent && parts.policy() === policy && isSame(facts, posture);
+    const reason = isAsBefore ? null : rejudge(standing, facts, parts.policy(), now);
     if (reason === null) parts.follow(identity.deviceId, facts);
     return reason;
   } catch (error) {
     discard(standing.carrier);
     throw error;
   }
+}
+
+function isSame(one: DeviceFacts, other: DeviceFacts): boolean {
+  return one.report === other.report && one.known === other.known && one.block === other.block;
 }
 
 /** The one log line of a request, whatever becomes of it. */

@@ -52,7 +52,6 @@ export async function handleConnect(
   // After a refused CONNECT nothing more is read from this connection (RFC 9931 section 8, threats H10).
   if (!admitted.ok) return refuse(socket, admitted.reason, admitted.id, request, parts);
 
-  socket.setNoDelay(true);
   if (!socket.destroyed) socket.write(established);
   return carryTunnel(socket, admitted, held, parts);
 }

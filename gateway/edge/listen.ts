@@ -42,6 +42,7 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
     ALPNProtocols: options.h2 ? ['h2', 'http/1.1'] : ['http/1.1'],
     handshakeTimeout: options.handshakeTimeoutMs,
     allowHalfOpen: true,
+    noDelay: true,
     maxHeaderSize: maxHeadBytes,
     requireHostHeader: false, // refused with a reason, by `isPlain`
     shouldUpgradeCallback: mayUpgrade,
@@ -57,7 +58,12 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
   Object.assign(server, { httpAllowHalfOpen: true });
   const { strangers, watch } = guardArrivals(server, options, parts);
   const open = opening(server, options);
-  const wiring = { strangers, parts, restMs: options.idleConnectionMs + options.headTimeoutMs };
+  const wiring = {
+    strangers,
+    met: new WeakSet<TLSSocket>(),
+    parts,
+    restMs: options.idleConnectionMs + options.headTimeoutMs,
+  };
   const connect = wire(server, wiring);
   const { drain } = divide(server, connect, wiring, options);
   watch();
@@ -66,17 +72,20 @@ export async function listen(options: ListenOptions, parts: ForwardParts): Promi
 
 interface Wiring {
   readonly strangers: Strangers;
+  /** No strangers any more: told without looking for their addresses, with every request and stream. */
+  readonly met: WeakSet<TLSSocket>;
   readonly parts: ForwardParts;
   readonly restMs: number;
 }
 
 /** Once its device is identified, a connection is no stranger's any more, but one of that device's. */
-function meet(socket: TLSSocket, { strangers, parts }: Wiring): void {
-  if (socket.destroyed || !strangers.has(socket)) return;
+function meet(socket: TLSSocket, { strangers, met, parts }: Wiring): void {
+  if (met.has(socket) || socket.destroyed || !strangers.has(socket)) return;
   const { peer } = connectionOf(socket, parts.readPeer);
   const who = identify(peer, parts.policy().identity, parts.now());
   if (!who.ok) return;
   strangers.know(socket);
+  met.add(socket);
   if (!parts.connections.enter(who.identity.deviceId, socket)) markSurplus(socket);
 }
 

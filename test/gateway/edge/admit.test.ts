@@ -130,6 +130,37 @@ test('posture lost while connecting refuses, and lets the origin go (P03)', asyn
   assert.equal(edge.tunnels.count(), 0);
 });
 
+test('a snapshot that changes while connecting is asked, though posture is the same (P03)', async (t) => {
+  const origin = await runOrigin(t, () => undefined);
+  const edge = await runEdge(t);
+  const facts = await edge.posture();
+  const policy = edge.parts.policy();
+  const nobody = { ...policy, identity: { ...policy.identity, allowedFingerprints: new Set() } };
+  let asked = 0;
+  edge.posture = () => {
+    asked += 1;
+    if (asked === 2) Object.assign(edge.parts, { policy: () => nobody });
+    return Promise.resolve(facts);
+  };
+  const text = await send(t, edge, connect(`127.0.0.1:${origin.port}`));
+  assert.match(text, /^HTTP\/1\.1 403 .*identity\.not_listed/s);
+  await eventually(() => origin.sockets.every((one) => one.closed), 'the origin is let go');
+});
+
+test('a block that begins while connecting refuses, though its UEM says the same (P03)', async (t) => {
+  const origin = await runOrigin(t, () => undefined);
+  const edge = await runEdge(t);
+  const facts = await edge.posture();
+  const block = { deviceId: 'd', reason: 'lost', by: 'ann', since: 0, until: null };
+  let asked = 0;
+  edge.posture = () => {
+    asked += 1;
+    return Promise.resolve({ ...facts, block: asked === 1 ? null : block });
+  };
+  const text = await send(t, edge, connect(`127.0.0.1:${origin.port}`));
+  assert.match(text, /^HTTP\/1\.1 403 .*posture\.blocked/s);
+});
+
 test('a change between the last look and the answer cuts all the same (P03)', async (t) => {
   const origin = await runOrigin(t, () => undefined);
   const edge = await runEdge(t);

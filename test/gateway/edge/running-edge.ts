@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
+import type { DeviceFacts } from '../../../gateway/decision/block.ts';
 import type { AppSource } from '../../../gateway/decision/identity.ts';
 import type { PostureFacts } from '../../../gateway/decision/posture.ts';
 import type { ForwardParts } from '../../../gateway/edge/carry.ts';
@@ -64,7 +65,7 @@ export interface Edge {
   /** What was logged, one object per line. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** Replaced by tests that let posture change or wait. */
-  posture: () => Promise<PostureFacts>;
+  posture: () => Promise<PostureFacts & Partial<DeviceFacts>>;
   metric(line: string): Promise<string | null>;
 }
 
@@ -150,7 +151,7 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
   };
   const parts: ForwardParts = {
     policy: () => policy,
-    posture: { facts: async () => ({ ...(await edge.posture()), block: null }) },
+    posture: { facts: async () => ({ block: null, ...(await edge.posture()) }) },
     follow: () => undefined,
     resolver: () => resolver,
     unfit: () => new Set(),
