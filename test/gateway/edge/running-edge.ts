@@ -29,7 +29,7 @@ import { createLog } from '../../../runtime/log.ts';
 import { createMetrics } from '../../../runtime/metrics.ts';
 import { addressOf, DEVICE, healthyReport, policyFor } from '../decision/policy-for.ts';
 
-const WAIT_MS = 5_000; // a test that waits longer than this has failed
+const WAIT_MS = 20_000; // a test that waits longer than this has failed
 
 export const authority = await createAuthority({ name: 'edge test devices', days: 30 });
 const sans = { dns: ['localhost'] };
