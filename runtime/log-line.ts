@@ -23,7 +23,8 @@ const SECRET_FIELDS = new Set([
 ]);
 // Credentials inside text: after an authentication scheme's name, and in the user part of a URL.
 const CREDENTIALS = /\b(Bearer|Basic|DPoP) [\w.~+/-]{12,}=*/gi;
-const URL_CREDENTIALS = /(:\/\/)[^\s/@"]*:[^\s/@"]*@/g;
+// The name ends at the first colon: were there a choice, 16 KB of colons would take 0.7 s.
+const URL_CREDENTIALS = /(:\/\/)[^\s/@":]*:[^\s/@"]*@/g;
 
 // JSON leaves these as they are: DEL and C1 (terminals), line separators, marks that turn text around.
 const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;

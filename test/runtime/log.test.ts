@@ -26,6 +26,15 @@ test('a line has time, level and text in words, the service, and nothing of the 
   assert.deepEqual(rest, { level: 'info', service: 'zonegate', pool: 'main', msg: 'ready' });
 });
 
+// Were the search quadratic, this would take minutes.
+test('a text of colons only is searched once for credentials', () => {
+  const { log, last } = collect();
+  log.info(`https://${':'.repeat(300_000)}`);
+  log.info('asked https://ann:a:b@example.com:1/');
+  const { msg } = last() as { msg: string };
+  assert.match(msg, /^asked https:\/\/[^a:]+@example\.com:1\/$/);
+});
+
 test('a line made in one go is the line that pino makes, cleaned like it and of the same level', () => {
   const { log, lines } = collect(['open-sesame']);
   const fields = {

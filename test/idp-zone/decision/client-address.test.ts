@@ -91,6 +91,18 @@ test('an element longer than any proxy writes ends the chain, without much work'
   assert.deepEqual(chainOf(`for=10.0.0.1;x="${','.repeat(16_000)}`), []);
 });
 
+// Were either quadratic, this would take minutes.
+test('blanks that a client sends by the hundred thousand are read once', () => {
+  const blanks = ' \t'.repeat(200_000);
+  assert.deepEqual(chain(PROXY, `10.0.0.1${blanks}x, 10.0.0.2`), ['10.0.0.2', PROXY]);
+  assert.deepEqual(chain(PROXY, `${blanks}10.0.0.1${blanks}, 10.0.0.2`), [
+    '10.0.0.1',
+    '10.0.0.2',
+    PROXY,
+  ]);
+  assert.deepEqual(chain(PROXY, `10.0.0.1,${blanks}`), [PROXY]);
+});
+
 test('a mapped IPv4 peer is the IPv4 address', () => {
   assert.deepEqual(chain('::ffff:203.0.113.8'), ['203.0.113.8']);
   assert.deepEqual(chain(`::ffff:${PROXY}`, '::ffff:10.0.0.1'), ['10.0.0.1', PROXY]);
