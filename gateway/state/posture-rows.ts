@@ -154,12 +154,10 @@ async function writeBatch(
   batch: ReadonlyMap<string, PostureReport | null>,
   state: State<Tables>,
 ): Promise<void> {
-  const gone = [...batch].flatMap(([deviceId, report]) => (report === null ? [deviceId] : []));
+  const forgotten = [...batch].flatMap(([deviceId, report]) => (report === null ? [deviceId] : []));
   const rows = [...batch.values()].flatMap((report) => (report === null ? [] : [rowOf(report)]));
   const changed = state.kind === 'postgres' ? await changedOf(transaction, rows) : [];
-  if (gone.length > 0) {
-    await transaction.deleteFrom('zonegate_posture').where('device_id', 'in', gone).execute();
-  }
+  const gone = forgotten.length > 0 ? await deleteRows(transaction, forgotten) : [];
   if (rows.length > 0) {
     await transaction
       .insertInto('zonegate_posture')
@@ -179,6 +177,20 @@ async function writeBatch(
       .execute();
   }
   await state.tell(transaction, { topic: postureTopic, keys: [...gone, ...changed] });
+}
+
+/** Those that were there. That a device is still unknown is no news: two gateways that told each other so would each ask
+ *  again, and tell again, for ever. */
+async function deleteRows(
+  transaction: Transaction<Tables>,
+  deviceIds: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await transaction
+    .deleteFrom('zonegate_posture')
+    .where('device_id', 'in', [...deviceIds])
+    .returning('device_id')
+    .execute();
+  return rows.map(({ device_id }) => device_id);
 }
 
 /** Those that say something new: that a device was asked about again is no news to other gateways. */

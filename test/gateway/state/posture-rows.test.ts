@@ -52,6 +52,27 @@ test('an older report that another gateway writes late does not replace a newer 
   await state.close();
 });
 
+test('that a device is still unknown is told to no other gateway: each would ask again for ever', async () => {
+  const inner = await memory();
+  const told: string[] = [];
+  const tell: State<Tables>['tell'] = (_transaction, { keys }) => {
+    told.push(...keys);
+    return Promise.resolve();
+  };
+  const rows = rowsOver({ ...inner, kind: 'postgres', tell });
+  rows.remember([healthyReport({ deviceId: 'wiped' })]);
+  await rows.flush();
+  assert.deepEqual(told.splice(0), ['wiped']);
+  rows.forget(['wiped', 'never-there']);
+  await rows.flush();
+  assert.deepEqual(told.splice(0), ['wiped']);
+  rows.forget(['wiped', 'never-there']);
+  await rows.flush();
+  assert.deepEqual(told, []);
+  await rows.close();
+  await inner.close();
+});
+
 test('what could not be written is written when the store is back, the newest of it', async () => {
   const inner = await memory();
   let failing = true;
