@@ -80,14 +80,15 @@ export function carry(carried: Carried, parts: ForwardParts): void {
   // The device may have left, or the gateway be done with it, in the meantime.
   if (course === null) return;
   const { method, fields, version } = caller;
-  const body = bodyOf(caller, course);
+  const app = appField(parts.policy().identity.app);
+  const body = bodyOf(caller, course, app);
   caller.goOn();
   const { name } = parts.answer();
   const sent = requestFields(fields, {
     method,
     authority: asked.authority,
     via: `${version} ${name}`,
-    app: appField(parts.policy().identity.app),
+    app,
     upgrade: upgrade === null ? null : upgrade.protocols.join(', '),
     trailers: body !== null && body.length === null,
   });
@@ -107,7 +108,7 @@ export function carry(carried: Carried, parts: ForwardParts): void {
 
 const takesContent: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
-function bodyOf(caller: Caller, course: Course): OriginBody | null {
+function bodyOf(caller: Caller, course: Course, app: string | null): OriginBody | null {
   const { body: content } = caller;
   if (content === null) return null;
   const length = fieldValues(caller.fields, 'content-length')[0];
@@ -115,7 +116,7 @@ function bodyOf(caller: Caller, course: Course): OriginBody | null {
     content,
     length: length === undefined ? null : Number(length),
     isWhole: () => caller.bodyIsWhole(),
-    trailers: () => trailerFields(caller.trailers()),
+    trailers: () => trailerFields(caller.trailers(), app),
     sent(bytes) {
       course.bytes.sent += bytes;
       course.touch();
@@ -260,7 +261,7 @@ function answerTo(
       waiting += 1;
       return caller.write(chunk, written) && waiting < maxWaiting;
     },
-    end: (received) => caller.end(trailers ? trailerFields(received) : []),
+    end: (received) => caller.end(trailers ? trailerFields(received, null) : []),
     fail: (reason) => course.fail(reason),
     switched(head, early) {
       if (upgrade === null) course.fail('origin.malformed');

@@ -87,7 +87,7 @@ export function requestFields(raw: RawFields, hop: Hop): string[] {
     if (lower === 'host' || lower === 'expect' || lower === hop.app || claims.test(lower)) continue;
     if (hopByHop.has(lower) || nominated?.has(lower)) continue;
     if (lower === 'via') via += `${value}, `;
-    else if (lower === 'trailer') keepTrailer(kept, value, hop.trailers);
+    else if (lower === 'trailer') keepTrailer(kept, value, hop);
     else if (lower === 'max-forwards' && hop.method === 'OPTIONS') kept.push(name, oneLess(value));
     else kept.push(name, value);
   }
@@ -116,19 +116,19 @@ export function responseFields(raw: RawFields, hop: AnswerHop): string[] {
     const lower = name.toLowerCase();
     if (hopByHop.has(lower) || nominated?.has(lower)) continue;
     if (lower === 'via') via += `${value}, `;
-    else if (lower === 'trailer') keepTrailer(kept, value, hop.trailers);
+    else if (lower === 'trailer') keepTrailer(kept, value, { trailers: hop.trailers, app: null });
     else if (lower !== 'content-length' || mayHaveLength(hop.status)) kept.push(name, value);
   }
   kept.push('via', via + hop.via);
   return kept;
 }
 
-/** What of a trailer section goes on. */
-export function trailerFields(raw: RawFields): string[] {
+/** What of a trailer section goes on; `app` as in `Hop`, null for that of an answer. */
+export function trailerFields(raw: RawFields, app: string | null): string[] {
   const kept: string[] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] ?? '';
-    if (mayTrail(name)) kept.push(name, raw[i + 1] ?? '');
+    if (mayTrail(name, app)) kept.push(name, raw[i + 1] ?? '');
   }
   return kept;
 }
@@ -172,16 +172,22 @@ function mayHaveLength(status: number): boolean {
   return status >= 200 && status !== 204;
 }
 
-function keepTrailer(kept: string[], value: string, trailers: boolean): void {
+function keepTrailer(
+  kept: string[],
+  value: string,
+  { trailers, app }: Pick<Hop, 'trailers' | 'app'>,
+): void {
   if (!trailers) return;
   const names = value.split(',').map((name) => name.trim());
-  const announced = names.filter((name) => name !== '' && mayTrail(name));
+  const announced = names.filter((name) => name !== '' && mayTrail(name, app));
   if (announced.length > 0) kept.push('trailer', announced.join(', '));
 }
 
-function mayTrail(name: string): boolean {
+function mayTrail(name: string, app: string | null): boolean {
   const lower = name.toLowerCase();
-  return !(neverTrailing.has(lower) || claims.test(lower) || lower.startsWith('if-'));
+  return (
+    lower !== app && !(neverTrailing.has(lower) || claims.test(lower) || lower.startsWith('if-'))
+  );
 }
 
 function oneLess(hops: string): string {

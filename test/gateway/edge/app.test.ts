@@ -55,17 +55,22 @@ async function withOrigin(t: TestContext, options: EdgeOptions) {
   return { origin, edge: await runEdge(t, options) };
 }
 
-/** Status of each way to ask for the origin of the mail application: tunnel and plain request, HTTP/1.1 and HTTP/2. */
-async function everyWay(t: TestContext, edge: Edge, port: number, fields: Record<string, string>) {
-  const authorityText = `127.0.0.4:${port}`;
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1\r\nHost: ${authorityText}\r\nConnection: close\r\n${lines.join('')}\r\n`;
+function openSession(t: TestContext, edge: Edge): http2.ClientHttp2Session {
   const session = http2.connect(`https://localhost:${edge.port}`, {
     ca: authority.certificatePem,
     cert: device.chainPem,
     key: device.keyPem,
   });
   t.after(() => session.destroy());
+  return session;
+}
+
+/** Status of each way to ask for the origin of the mail application: tunnel and plain request, HTTP/1.1 and HTTP/2. */
+async function everyWay(t: TestContext, edge: Edge, port: number, fields: Record<string, string>) {
+  const authorityText = `127.0.0.4:${port}`;
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `HTTP/1.1\r\nHost: ${authorityText}\r\nConnection: close\r\n${lines.join('')}\r\n`;
+  const session = openSession(t, edge);
   const asked = async (pseudo: Record<string, string>) => {
     const stream = session.request({ ...pseudo, ...fields });
     stream.on('error', () => undefined);
@@ -98,6 +103,50 @@ test('a believed header field opens the rules of its application, and never reac
   );
   assert.ok(origin.requests.length >= 2);
   for (const request of origin.requests) assert.doesNotMatch(request, /x-app/i);
+});
+
+test('a believed header field does not reach the origin as a trailer either, in either version of HTTP', async (t) => {
+  let text = (): string => '';
+  const origin = await runOrigin(
+    t,
+    (client) => {
+      text = client.text;
+      client.until(/\r\n0\r\n.*\r\n\r\n$/s).then(
+        () => client.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+        () => undefined,
+      );
+    },
+    '127.0.0.4',
+  );
+  const edge = await runEdge(t, { appSource: header });
+  const to = `127.0.0.4:${origin.port}`;
+  const fields = 'X-App: com.example.mail\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n';
+  const body = '2\r\nhi\r\n0\r\nX-App: com.example.mail\r\nX-Sum: 1\r\n\r\n';
+  const head = `POST http://${to}/ HTTP/1.1\r\nHost: ${to}\r\n${fields}Trailer: X-App\r\n\r\n`;
+  assert.equal(statusOf(await send(t, edge, head + body)), 200);
+  assert.match(text(), /x-sum: 1/i);
+  assert.doesNotMatch(text(), /x-app/i);
+
+  const session = openSession(t, edge);
+  const stream = session.request(
+    {
+      ':method': 'POST',
+      ':scheme': 'http',
+      ':authority': to,
+      ':path': '/',
+      'x-app': 'com.example.mail',
+      trailer: 'x-app',
+    },
+    { waitForTrailers: true },
+  );
+  stream.on('wantTrailers', () =>
+    stream.sendTrailers({ 'x-app': 'com.example.mail', 'x-sum': '2' }),
+  );
+  stream.end('hi');
+  await once(stream, 'response');
+  assert.match(text(), /x-sum: 2/i);
+  assert.doesNotMatch(text(), /x-app/i);
+  session.destroy();
 });
 
 test('another application, an unknown one, and a field nobody believes open nothing', async (t) => {

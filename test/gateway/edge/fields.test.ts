@@ -142,7 +142,16 @@ test('no trailer decides framing, routing, rights or reading (H27)', () => {
     .split(' ')
     .flatMap((name) => [name, 'evil']);
   const kept = ['X-Sum', '1', 'Server-Timing', 'a', 'ETag', '"b"'];
-  assert.deepEqual(trailerFields([...forbidden, ...kept]), kept);
+  assert.deepEqual(trailerFields([...forbidden, ...kept], null), kept);
+});
+
+test('the field that names the application ends here as a trailer too, and is not announced', () => {
+  const raw = ['X-App', 'com.example.mail', 'X-Sum', '1'];
+  assert.deepEqual(trailerFields(raw, 'x-app'), ['X-Sum', '1']);
+  assert.deepEqual(trailerFields(raw, null), raw);
+  const fields = ['Trailer', 'X-App, X-Sum'];
+  const sent = requestFields(fields, { ...hop, app: 'x-app', trailers: true });
+  assert.deepEqual(sent, [...own, 'trailer', 'X-Sum', ...via]);
 });
 
 test('a request that passed here before is recognised (H21)', () => {
