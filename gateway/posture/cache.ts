@@ -42,6 +42,10 @@ export interface PostureCache {
   peek(deviceId: string): PostureFacts | undefined;
   // From the source, by a request that begins after this call.
   refresh(deviceId: string): Promise<PostureFacts>;
+  // The same about many, in few questions where the source can; nobody is left out unless this is closed.
+  refreshMany(deviceIds: readonly string[]): Promise<ReadonlyMap<string, PostureFacts>>;
+  // How many devices one question is best about: 1 where they are asked about one by one.
+  readonly together: number;
   // Asks again for those no longer fresh, and tells the listeners about every one: grace runs out by time alone.
   recheck(deviceIds: Iterable<string>): Promise<void>;
   // The facts of many devices, asked for together where they are no longer fresh.
@@ -173,13 +177,17 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   }
 
   // Nobody waits for this: a connection meanwhile asks for itself, and the later question has the last word.
-  async function askTogether(deviceIds: readonly string[]): Promise<void> {
+  async function askTogether(deviceIds: readonly string[]): Promise<Map<string, PostureFacts>> {
+    const found = new Map<string, PostureFacts>();
     await eachOf(chunksOf(deviceIds, asking.most), BATCHES_AT_ONCE, async (part) => {
       if (closed) return;
       const order = nextOrder();
       const outcomes = await asking.askMany(part, knownTo);
-      for (const [deviceId, outcome] of outcomes) settle(deviceId, outcome, order);
+      for (const [deviceId, outcome] of outcomes) {
+        found.set(deviceId, settle(deviceId, outcome, order));
+      }
     });
+    return found;
   }
 
   // What is in flight may speak of the time before: one more follows, for all who ask meanwhile.
@@ -226,11 +234,20 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   }
 
   async function refreshDue(deviceIds: readonly string[]): Promise<void> {
+    // Whom the answer leaves out is due again in the next round.
     if (asking.most > 0 && deviceIds.length > 1) await askTogether(deviceIds);
-    else
-      await eachOf(deviceIds, RECHECKS_AT_ONCE, async (deviceId) => {
-        if (!closed) await refresh(deviceId);
-      });
+    else await refreshMany(deviceIds);
+  }
+
+  async function refreshMany(deviceIds: readonly string[]): Promise<Map<string, PostureFacts>> {
+    const isTogether = asking.most > 0 && deviceIds.length > 1;
+    const found = isTogether ? await askTogether(deviceIds) : new Map<string, PostureFacts>();
+    // Half an answer says nothing about the other half.
+    const rest = deviceIds.filter((deviceId) => !found.has(deviceId));
+    await eachOf(rest, RECHECKS_AT_ONCE, async (deviceId) => {
+      if (!closed) found.set(deviceId, await refresh(deviceId));
+    });
+    return found;
   }
 
   async function restore(): Promise<void> {
@@ -289,6 +306,8 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     facts,
     peek: (deviceId) => entries.peek(deviceId)?.facts,
     refresh,
+    refreshMany,
+    together: Math.max(1, asking.most),
     recheck,
     factsOf,
     sweepEvery(ms, failed) {

@@ -12,7 +12,7 @@ export interface DeviceChanges {
 }
 
 export interface DeviceChangesOptions {
-  readonly cache: Pick<PostureCache, 'refresh' | 'distrust'>;
+  readonly cache: Pick<PostureCache, 'refreshMany' | 'together' | 'distrust'>;
   readonly log: Log;
   readonly maxInFlight?: number;
   readonly maxPending?: number;
@@ -23,12 +23,15 @@ export function createDeviceChanges(options: DeviceChangesOptions): DeviceChange
   const { cache, log, maxInFlight = 16, maxPending = 100_000, retryMs = 1_000 } = options;
   const doubted = new Set<string>();
   const queue = createRefreshQueue({
-    async refresh(deviceId) {
-      const facts = await cache.refresh(deviceId);
-      const isDoubted = doubted.delete(deviceId);
-      if (isDoubted && !facts.known) cache.distrust(deviceId);
-      return facts;
+    async refresh(deviceIds) {
+      const found = await cache.refreshMany(deviceIds);
+      for (const deviceId of deviceIds) {
+        const isDoubted = doubted.delete(deviceId);
+        if (isDoubted && found.get(deviceId)?.known !== true) cache.distrust(deviceId);
+      }
+      return found;
     },
+    maxTogether: cache.together,
     maxInFlight,
     maxPending,
     retryMs,

@@ -1,10 +1,12 @@
-// Devices whose posture must be asked again: each once, a few at a time, until the source has answered.
+// Devices whose posture must be asked again: each once, many to a question, until the source has answered.
 
 import type { PostureFacts } from '../decision/posture.ts';
 
 export interface RefreshQueueOptions {
-  readonly refresh: (deviceId: string) => Promise<PostureFacts>;
-  readonly maxInFlight: number;
+  // One question about all of them. It does not reject; who is missing from the answer is asked about again.
+  readonly refresh: (deviceIds: readonly string[]) => Promise<ReadonlyMap<string, PostureFacts>>;
+  readonly maxTogether: number; // devices in one question
+  readonly maxInFlight: number; // questions
   readonly maxPending: number;
   readonly retryMs: number; // after a first failure; doubled with every further one
   readonly onGivenUp: (deviceId: string) => void;
@@ -23,23 +25,50 @@ export function createRefreshQueue(options: RefreshQueueOptions): RefreshQueue {
   const pending = new Map<string, number>(); // device → attempts made
   const running = new Set<string>();
   const waiting = new Map<string, NodeJS.Timeout>();
+  let inFlight = 0;
+  let soon: NodeJS.Immediate | null = null;
   let closed = false;
 
+  // What is named in one turn of the event loop is asked about together.
+  function pumpSoon(): void {
+    soon ??= setImmediate(() => {
+      soon = null;
+      pump();
+    });
+  }
+
   function pump(): void {
-    for (const [deviceId, attempts] of pending) {
-      if (closed || running.size >= options.maxInFlight) return;
-      if (running.has(deviceId)) continue; // it was named again meanwhile, and has its turn after this one
-      pending.delete(deviceId);
-      running.add(deviceId);
-      void run(deviceId, attempts + 1);
+    while (!closed && inFlight < options.maxInFlight) {
+      const batch = takeBatch();
+      if (batch.size === 0) return;
+      inFlight += 1;
+      void run(batch);
     }
   }
 
-  async function run(deviceId: string, attempt: number): Promise<void> {
-    const { known } = await options.refresh(deviceId);
-    running.delete(deviceId);
-    if (closed) return;
-    if (!known && !pending.has(deviceId)) retryLater(deviceId, attempt);
+  /** Devices with the attempts made. What was asked about in vain is asked about alone: it may have been the question
+   *  about many that failed. */
+  function takeBatch(): ReadonlyMap<string, number> {
+    const batch = new Map<string, number>();
+    for (const [deviceId, attempts] of pending) {
+      if (running.has(deviceId)) continue; // it was named again meanwhile, and has its turn after this one
+      if (attempts > 0 && batch.size > 0) break;
+      pending.delete(deviceId);
+      running.add(deviceId);
+      batch.set(deviceId, attempts);
+      if (attempts > 0 || batch.size === options.maxTogether) break;
+    }
+    return batch;
+  }
+
+  async function run(batch: ReadonlyMap<string, number>): Promise<void> {
+    const found = await options.refresh([...batch.keys()]);
+    inFlight -= 1;
+    for (const [deviceId, attempts] of batch) {
+      running.delete(deviceId);
+      const isKnown = found.get(deviceId)?.known === true;
+      if (!closed && !isKnown && !pending.has(deviceId)) retryLater(deviceId, attempts + 1);
+    }
     pump();
   }
 
@@ -51,7 +80,7 @@ export function createRefreshQueue(options: RefreshQueueOptions): RefreshQueue {
     const again = () => {
       waiting.delete(deviceId);
       pending.set(deviceId, attempts);
-      pump();
+      pumpSoon();
     };
     waiting.set(deviceId, setTimeout(again, options.retryMs * 2 ** (attempts - 1)));
   }
@@ -63,11 +92,12 @@ export function createRefreshQueue(options: RefreshQueueOptions): RefreshQueue {
       clearTimeout(waiting.get(deviceId));
       waiting.delete(deviceId);
       pending.set(deviceId, 0);
-      pump();
+      pumpSoon();
       return true;
     },
     close() {
       closed = true;
+      if (soon !== null) clearImmediate(soon);
       for (const timer of waiting.values()) clearTimeout(timer);
       waiting.clear();
       pending.clear();

@@ -9,6 +9,7 @@ import { startEcho } from '../support/upstream.ts';
 
 const tunnels = Number(process.argv[2] ?? 9_500);
 const changes = Number(process.argv[3] ?? 2_000);
+const senders = Number(process.argv[4] ?? 200);
 const perConnection = 100;
 const changing = 200;
 
@@ -95,7 +96,7 @@ async function absorb() {
       await gateway.uem.setDevice(gateway.device(`device${i % changing}`).udid, { compliance });
     }
   };
-  await Promise.all(Array.from({ length: 16 }, sender));
+  await Promise.all(Array.from({ length: senders }, sender));
   const perSecond = changes / ((performance.now() - began) / 1000);
   running = false;
   await serving;

@@ -12,14 +12,22 @@ import { settled } from './fake-source.ts';
 const KNOWN = { report: null, known: true };
 const SILENT = { report: null, known: false };
 
+function forAll(
+  deviceIds: readonly string[],
+  facts: PostureFacts,
+): ReadonlyMap<string, PostureFacts> {
+  return new Map(deviceIds.map((deviceId) => [deviceId, facts]));
+}
+
 function setUp(t: TestContext, change: Partial<RefreshQueueOptions> = {}) {
-  const asked: { readonly deviceId: string; answer(facts: PostureFacts): void }[] = [];
+  const asked: { readonly deviceIds: readonly string[]; answer(facts: PostureFacts): void }[] = [];
   const queue = createRefreshQueue({
-    refresh(deviceId) {
-      const { promise, resolve } = Promise.withResolvers<PostureFacts>();
-      asked.push({ deviceId, answer: resolve });
+    refresh(deviceIds) {
+      const { promise, resolve } = Promise.withResolvers<ReadonlyMap<string, PostureFacts>>();
+      asked.push({ deviceIds, answer: (facts) => resolve(forAll(deviceIds, facts)) });
       return promise;
     },
+    maxTogether: 1,
     maxInFlight: 2,
     maxPending: 10,
     retryMs: 1,
@@ -33,6 +41,7 @@ function setUp(t: TestContext, change: Partial<RefreshQueueOptions> = {}) {
 test('a few at a time, and all in the end', async (t) => {
   const { queue, asked } = setUp(t);
   for (const device of ['a', 'b', 'c', 'd']) assert.equal(queue.add(device), true);
+  await settled();
   assert.equal(asked.length, 2);
   asked[0]?.answer(KNOWN);
   await settled();
@@ -41,7 +50,7 @@ test('a few at a time, and all in the end', async (t) => {
   asked[2]?.answer(KNOWN);
   await settled();
   assert.deepEqual(
-    asked.map(({ deviceId }) => deviceId),
+    asked.flatMap(({ deviceIds }) => deviceIds),
     ['a', 'b', 'c', 'd'],
   );
 });
@@ -49,12 +58,14 @@ test('a few at a time, and all in the end', async (t) => {
 test('a device named many times waits once', async (t) => {
   const { queue, asked } = setUp(t, { maxInFlight: 1 });
   for (let at = 0; at < 1_000; at += 1) queue.add(at % 2 === 0 ? 'a' : 'b');
+  await settled();
+  queue.add('a');
   for (let at = 0; at < 4; at += 1) {
     asked[at]?.answer(KNOWN);
     await settled();
   }
   assert.deepEqual(
-    asked.map(({ deviceId }) => deviceId),
+    asked.flatMap(({ deviceIds }) => deviceIds),
     ['a', 'b', 'a'],
   );
 });
@@ -62,7 +73,9 @@ test('a device named many times waits once', async (t) => {
 test('a device named while it is asked about is asked about again after that', async (t) => {
   const { queue, asked } = setUp(t);
   queue.add('a');
+  await settled();
   queue.add('a');
+  await settled();
   assert.equal(asked.length, 1);
   asked[0]?.answer(KNOWN);
   await settled();
@@ -71,18 +84,18 @@ test('a device named while it is asked about is asked about again after that', a
 
 test('more than may wait is said to the sender, not dropped', (t) => {
   const { queue } = setUp(t, { maxInFlight: 1, maxPending: 2 });
-  const taken = ['a', 'b', 'c', 'd', 'b'].map((device) => queue.add(device));
-  assert.deepEqual(taken, [true, true, true, false, true]);
+  const taken = ['a', 'b', 'c', 'b'].map((device) => queue.add(device));
+  assert.deepEqual(taken, [true, true, false, true]);
 });
 
 test('a silent source is asked again until it answers', async (t) => {
   let calls = 0;
   await new Promise<void>((resolve) => {
     const { queue } = setUp(t, {
-      refresh() {
+      refresh(deviceIds) {
         calls += 1;
         if (calls === 4) resolve();
-        return Promise.resolve(calls === 4 ? KNOWN : SILENT);
+        return Promise.resolve(forAll(deviceIds, calls === 4 ? KNOWN : SILENT));
       },
     });
     queue.add('a');
@@ -95,13 +108,53 @@ test('a source silent for good is given up aloud', async (t) => {
   const givenUp = await new Promise<string>((resolve) => {
     const { queue } = setUp(t, {
       retryMs: 0,
-      refresh() {
+      refresh(deviceIds) {
         calls += 1;
-        return Promise.resolve(SILENT);
+        return Promise.resolve(forAll(deviceIds, SILENT));
       },
       onGivenUp: resolve,
     });
     queue.add('a');
   });
   assert.deepEqual([givenUp, calls], ['a', 8]);
+});
+
+test('what is named in one go is one question, up to the most that one takes', async (t) => {
+  const { queue, asked } = setUp(t, { maxTogether: 3 });
+  for (const device of ['a', 'b', 'c', 'd']) queue.add(device);
+  await settled();
+  assert.deepEqual(
+    asked.map(({ deviceIds }) => deviceIds),
+    [['a', 'b', 'c'], ['d']],
+  );
+});
+
+test('what was asked about together in vain is asked about again alone', async (t) => {
+  const { queue, asked } = setUp(t, { maxTogether: 3, retryMs: 0 });
+  for (const device of ['a', 'b', 'c']) queue.add(device);
+  await settled();
+  asked[0]?.answer(SILENT);
+  while (asked.length < 3) await settled();
+  for (const question of asked.slice(1)) question.answer(KNOWN);
+  while (asked.length < 4) await settled();
+  assert.deepEqual(
+    asked.map(({ deviceIds }) => deviceIds),
+    [['a', 'b', 'c'], ['a'], ['b'], ['c']],
+  );
+});
+
+test('whoever the answer about many leaves out is asked about again', async (t) => {
+  const asked: (readonly string[])[] = [];
+  const { queue } = setUp(t, {
+    maxTogether: 2,
+    retryMs: 0,
+    refresh(deviceIds) {
+      asked.push(deviceIds);
+      return Promise.resolve(forAll(deviceIds.slice(0, 1), KNOWN));
+    },
+  });
+  queue.add('a');
+  queue.add('b');
+  while (asked.length < 2) await settled();
+  assert.deepEqual(asked, [['a', 'b'], ['b']]);
 });
