@@ -82,6 +82,7 @@ async function connectOnce(place: string, { source, to, port, name }: Once): Pro
         attemptDelayMs: 250,
         signal: AbortSignal.timeout(2 * timeoutMs),
         watch: null,
+        deviceId: null,
         families: null,
       },
     );

@@ -36,6 +36,7 @@ export interface Reached<T> {
 }
 
 export interface Way {
+  readonly deviceId: string;
   readonly tunnel: Tunnel;
   readonly target: Target;
   /** What may be dialled; nothing where an upstream proxy does it. */
@@ -113,7 +114,7 @@ export async function admit<T>(
     unfollow = follow(asked.connection.gone, place);
     // 7 dial what was judged, and nothing else; then look again, because the world may have changed
     const standing = await connect(
-      { asked, heard: { ...heard, app }, judged, place },
+      { deviceId, asked, heard: { ...heard, app }, judged, place },
       parts,
       reach,
     );
@@ -150,6 +151,7 @@ function follow(gone: HaltSignal, place: Place): () => void {
 type Connected<T> = Standing & { readonly carrier: T };
 
 interface Wanted {
+  readonly deviceId: string;
   readonly asked: Asked;
   readonly heard: HeardApp;
   readonly judged: Judged;
@@ -157,14 +159,16 @@ interface Wanted {
 }
 
 async function connect<T>(
-  { asked, heard, judged, place }: Wanted,
+  { deviceId, asked, heard, judged, place }: Wanted,
   parts: AdmitParts,
   reach: (way: Way) => Promise<Reached<T>>,
 ): Promise<Connected<T>> {
   const { tunnel, candidates, addresses } = judged;
   const { target } = asked;
   const dialling = parts.now();
-  const { carrier, candidate } = await reach({ tunnel, target, candidates, signal: place.signal });
+  const { signal } = place;
+  const way = { deviceId, tunnel, target, candidates, signal };
+  const { carrier, candidate } = await reach(way);
   parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
   const { address, source } = candidate;
   const { peer } = asked.connection;

@@ -20,6 +20,8 @@ export interface DialOptions {
   /** Those of the system unless given. */
   readonly localPorts?: LocalPorts;
   readonly watch: DialWatch | null;
+  /** Who asks; null is the operator. */
+  readonly deviceId: string | null;
   /** Which family to begin with (RFC 8305 section 4); null: that of the first answer. */
   readonly families: { readonly memory: FamilyMemory; readonly host: string } | null;
 }
@@ -140,7 +142,7 @@ function connect(attempt: Attempt, options: DialOptions, triesLeft: number): voi
   };
   // Only what is wrong here moves on: the destination is the same from every address.
   const moveOn = (error: unknown, fault: Fault | null): void => {
-    if (fault === 'unreachable') options.watch?.unreachable(source, address);
+    if (fault === 'unreachable') options.watch?.unreachable(source, address, options.deviceId);
     else if (fault !== null) options.watch?.failed(source, fault);
     const isOurs = fault === 'missing' || fault === 'ports';
     if (isOurs && neighbours.length > 0) {

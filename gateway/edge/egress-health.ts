@@ -15,7 +15,8 @@ export interface EgressState {
 export interface EgressWatch {
   worked(source: Address): void;
   failed(source: Address, fault: 'missing' | 'ports'): void;
-  unreachable(source: Address, destination: Address): void;
+  /** `deviceId`: who asked for the destination; null is the operator. */
+  unreachable(source: Address, destination: Address, deviceId: string | null): void;
 }
 
 /** The system's code for why nothing can leave from there (to there); null when it can. Sends nothing. */
@@ -43,8 +44,13 @@ interface Entry {
   /** Since it was well for a while: each lets it rest for longer. */
   faults: number;
   checkAt: number;
-  /** Unreachable destinations in a row. */
-  readonly run: Map<string, Address>;
+  /** Unreachable destinations in a row, and who met each first. */
+  readonly run: Map<string, Unreachable>;
+}
+
+interface Unreachable {
+  readonly destination: Address;
+  readonly deviceId: string | null;
 }
 
 /** An address that nobody uses is looked after too: whoever watches wants to know before anybody needs it. */
@@ -53,8 +59,10 @@ const firstRestMs = 1000;
 const longestRestMs = 60_000;
 
 /** A router on the way may say of one destination, or of many, that there is no way (ICMP), and a device
- *  may seek out such destinations: it takes this many different ones, and nothing reached in between. */
+ *  may seek out such destinations: it takes this many different ones, nothing reached in between, and no
+ *  device's word counts for more than its share, so that one alone never moves the others. */
 const runLength = 8;
+const sharePerDevice = 3;
 
 export function createEgressHealth(options: EgressHealthOptions): EgressHealth {
   const { probe, now, onChange } = options;
@@ -87,7 +95,8 @@ export function createEgressHealth(options: EgressHealthOptions): EgressHealth {
     changed();
   }
   async function checkOne(entry: Entry): Promise<void> {
-    const [destination = null] = entry.fault === 'unreachable' ? entry.run.values() : [];
+    const [first] = entry.fault === 'unreachable' ? entry.run.values() : [];
+    const destination = first?.destination ?? null;
     // Not again while this one is on its way.
     entry.checkAt = Number.POSITIVE_INFINITY;
     const code = await probe(entry.address, destination);
@@ -129,10 +138,13 @@ export function createEgressHealth(options: EgressHealthOptions): EgressHealth {
       const entry = entries.get(source.text);
       if (entry !== undefined) mark(entry, fault);
     },
-    unreachable(source, destination) {
+    unreachable(source, destination, deviceId) {
       const entry = entries.get(source.text);
       if (entry === undefined || entry.fault !== null) return;
-      entry.run.set(destination.text, destination);
+      if (entry.run.has(destination.text)) return;
+      const own = [...entry.run.values()].filter((one) => one.deviceId === deviceId);
+      if (own.length >= sharePerDevice) return;
+      entry.run.set(destination.text, { destination, deviceId });
       if (entry.run.size >= runLength) mark(entry, 'unreachable');
     },
     async check() {

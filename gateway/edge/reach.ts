@@ -31,6 +31,7 @@ export async function reach(
       attemptDelayMs: options.attemptDelayMs,
       signal,
       watch: options.watch,
+      deviceId: way.deviceId,
       families: { memory: options.families, host: target.host },
     });
     return { carrier: socket, candidate };

@@ -88,6 +88,7 @@ async function attempt(
     attemptDelayMs: parts.attemptDelayMs,
     signal: way.signal,
     watch: parts.watch,
+    deviceId: way.deviceId,
     families: { memory: parts.families, host: server.host },
   });
   let carrier = socket;

@@ -28,6 +28,7 @@ const options = (port: number, more: Partial<DialOptions> = {}): DialOptions => 
   attemptDelayMs: 5_000,
   signal: never,
   watch: null,
+  deviceId: 'd1',
   families: null,
   ...more,
 });
@@ -38,7 +39,8 @@ function watching(onBusy: () => void = () => undefined) {
   const watch: DialWatch = {
     worked: ({ text }) => void seen.push(`${text} worked`),
     failed: ({ text }, fault) => void seen.push(`${text} ${fault}`),
-    unreachable: ({ text }, to) => void seen.push(`${text} cannot reach ${to.text}`),
+    unreachable: ({ text }, to, deviceId) =>
+      void seen.push(`${text} cannot reach ${to.text} for ${deviceId}`),
     moved: () => void seen.push('moved'),
     portBusy() {
       seen.push('busy');
@@ -265,7 +267,7 @@ test('what is wrong with the destination is no reason to leave from a neighbour 
   // A broadcast address: the system has no way to it for TCP.
   const nowhere = [to('127.255.255.255', '127.0.0.19', '127.0.0.20')];
   await assert.rejects(dial(nowhere, options(port, { watch })), fails('dial.unreachable'));
-  assert.deepEqual(seen, ['127.0.0.19 cannot reach 127.255.255.255']);
+  assert.deepEqual(seen, ['127.0.0.19 cannot reach 127.255.255.255 for d1']);
 });
 
 test('the family that got through is tried first the next time (RFC 8305 section 4)', async (t) => {

@@ -23,7 +23,9 @@ function healthOf() {
   health.watch([one, two]);
   const faults = () => health.states().map(({ fault }) => fault);
   const unreachable = (count = 20) => {
-    for (const to of destinations.slice(0, count)) health.unreachable(one, to);
+    for (const [i, to] of destinations.slice(0, count).entries()) {
+      health.unreachable(one, to, `device-${i % 3}`);
+    }
   };
   return { health, world, probed, told, faults, unreachable };
 }
@@ -82,12 +84,25 @@ test('many destinations in a row that cannot be reached mark an address, some do
   }
   assert.deepEqual(few.faults(), [null, null]);
   const { health, faults, unreachable } = healthOf();
-  for (let i = 0; i < 100; i += 1) health.unreachable(one, destinations[0] ?? one);
+  for (let i = 0; i < 100; i += 1) health.unreachable(one, destinations[0] ?? one, `device-${i}`);
   assert.deepEqual(faults(), [null, null], 'one destination, however often, is its own trouble');
   unreachable(8);
   assert.deepEqual(faults(), ['unreachable', null]);
   health.worked(one);
   assert.deepEqual(faults(), [null, null]);
+});
+
+test('one device, or two, that ask for what cannot be reached move nobody', () => {
+  const { health, faults } = healthOf();
+  const from = (deviceId: string) => {
+    for (const to of destinations) health.unreachable(one, to, deviceId);
+  };
+  from('device-1');
+  assert.deepEqual(faults(), [null, null]);
+  from('device-2');
+  assert.deepEqual(faults(), [null, null]);
+  from('device-3');
+  assert.deepEqual(faults(), ['unreachable', null], 'three do');
 });
 
 test('an address that reaches nothing is tried again towards what it could not reach', async () => {
@@ -148,6 +163,6 @@ test('a reload keeps what is known of addresses that stay, and forgets the other
   ]);
   health.failed(one, 'missing');
   health.worked(one);
-  health.unreachable(one, three);
+  health.unreachable(one, three, 'device-1');
   assert.deepEqual([...health.unfit()], [two.text]);
 });
