@@ -10,6 +10,7 @@ import type { Part } from '../runtime/lifecycle.ts';
 import { countLostLines, hideSecrets, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { createReadiness, type Readiness } from '../runtime/readiness.ts';
+import { openStore } from '../runtime/state/state.ts';
 import { type Everything, secretsOf } from './load.ts';
 import { createReloading, type Reload } from './reloading.ts';
 import { type DeviceSide, openDeviceSide } from './workers/device-side.ts';
@@ -56,13 +57,16 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
   };
   const { file, folder } = all;
   const { workers } = all.common;
+  const store = await openStore(all.state);
+  const statePart = partOf('state', store);
+  opened.push(statePart);
   const devices =
     all.gateway &&
     (await openDeviceSide({
       file,
       workers,
       loaded: all.gateway,
-      state: all.state,
+      store,
       log,
       metrics,
       readiness,
@@ -89,7 +93,8 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
   opened.push(partOf('admin', admin));
   devices?.protect(admin.port);
 
-  idp = all.idp && (await createIdpZone({ ...all.idp, folder, log, metrics, readiness }));
+  const shared = { folder, state: store, log, metrics, readiness };
+  idp = all.idp && (await createIdpZone({ ...all.idp, ...shared }));
   if (idp !== null) opened.push(partOf('idp-zone', idp));
 
   const idpAlone = devices === null ? policyOfIdp(metrics, readiness) : null;
@@ -127,8 +132,8 @@ async function open(all: Everything, log: Log, opened: Part[]): Promise<Zonegate
     readiness,
     reload: () => reloading.reload(),
     adminPort: admin.port,
-    // Sign-in stops last: draining tunnels may still need it.
-    parts: [...opened],
+    // Sign-in stops last: draining tunnels may still need it. All of them may still write.
+    parts: [...opened.filter((part) => part !== statePart), statePart],
     onReload: (listener) => reloading.onReload(listener),
     async close() {
       for (const part of opened.toReversed()) await part.close();

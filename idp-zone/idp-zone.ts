@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Readiness } from '../runtime/readiness.ts';
+import type { Store as OpenStore } from '../runtime/state/state.ts';
 import type { IdpConfig } from './config/parse.ts';
 import type { Locate } from './decision/place.ts';
 import type { SignOnPolicy } from './decision/sign-on.ts';
@@ -21,6 +22,11 @@ import { createProvider } from './edge/provider.ts';
 import { createFactsReader } from './edge/request-facts.ts';
 import { createSimulate, type Simulate } from './edge/simulate.ts';
 import { createTelemetry, type Telemetry } from './edge/telemetry.ts';
+import { createStore, type Store } from './state/store.ts';
+import { schema, type Tables } from './state/tables.ts';
+
+// A sign-in begun by a stranger is about a kilobyte.
+const MAX_STRANGERS = 100_000;
 
 export interface IdpPolicy {
   readonly zones: readonly ZoneSource[];
@@ -32,6 +38,7 @@ export interface IdpZoneOptions {
   readonly config: IdpConfig;
   readonly folder: string; // what relative file names in the config are relative to
   readonly policy: IdpPolicy;
+  readonly state: OpenStore;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -50,21 +57,30 @@ export async function createIdpZone(options: IdpZoneOptions): Promise<IdpZone> {
   const { config, folder } = options;
   const keys = await readKeys(resolve(folder, config.keysFile));
   const { proxyProtocol } = config;
-  const listener = await createListener({
-    ...config.listen,
-    ...(await readPair(options)),
-    proxyProtocol,
-    log: options.log,
-  });
+  const store = await openSignIns(options);
+  const opened: { close(): Promise<void> }[] = [store];
   try {
-    return serve(options, listener, keys);
+    const listener = await createListener({
+      ...config.listen,
+      ...(await readPair(options)),
+      proxyProtocol,
+      log: options.log,
+    });
+    opened.unshift(listener);
+    return serve(options, { listener, keys, store });
   } catch (error) {
-    await listener.close();
+    for (const part of opened) await part.close();
     throw error;
   }
 }
 
-function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZone {
+interface Parts {
+  readonly listener: Listener;
+  readonly keys: KeySet;
+  readonly store: Store;
+}
+
+function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZone {
   const { config, log, metrics, readiness } = options;
   const issuer = config.issuer ?? `https://${hostText(config.listen.host)}:${listener.port}`;
   const telemetry = createTelemetry(metrics, log);
@@ -76,7 +92,7 @@ function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZo
   const facts = createFactsReader({ ...config, peerOf });
   const accounts = createAccounts(config.users);
   const gate = createGate({ policy: () => signOn, zones: inForce, facts, telemetry });
-  const provider = createProvider({ ...config, issuer, keys, accounts, gate, facts, log });
+  const provider = createProvider({ ...config, issuer, keys, accounts, gate, facts, store, log });
   const attempts = createAttempts(Date.now);
   const names = new Map(config.clients.map(({ id, name }) => [id, name ?? id]));
   const clientName = (id: string) => names.get(id) ?? id;
@@ -109,8 +125,28 @@ function serve(options: IdpZoneOptions, listener: Listener, keys: KeySet): IdpZo
       readiness.set('sign-in', 'it is closed');
       zones.close();
       await listener.close();
+      await store.close();
     },
   };
+}
+
+/** Whoever was signed in before the last stop still is. */
+async function openSignIns({ state, log }: IdpZoneOptions): Promise<Store> {
+  let isFailing = false;
+  return createStore({
+    state: await state.open<Tables>(schema),
+    now: Date.now,
+    maxStrangers: MAX_STRANGERS,
+    onTrouble(error) {
+      const event = { 'event.name': 'zonegate.state', 'zonegate.part': 'sign-ins' };
+      if (error === null && isFailing) log.info(event, 'the state store works again');
+      if (error !== null && !isFailing) {
+        const why = { ...event, 'error.message': error.message };
+        log.error(why, 'the state store fails; it is tried again');
+      }
+      isFailing = error !== null;
+    },
+  });
 }
 
 async function readPair({ config, folder }: IdpZoneOptions): Promise<KeyPair> {

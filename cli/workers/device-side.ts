@@ -18,7 +18,7 @@ import { createPeer } from '../../gateway/state/peer.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
-import type { StateAddress } from '../../runtime/state/state.ts';
+import type { Store } from '../../runtime/state/state.ts';
 import { forkWorker } from './fork.ts';
 import { createWorkers, type WorkerCounters } from './workers.ts';
 
@@ -27,7 +27,7 @@ export interface DeviceSideOptions {
   readonly file: string;
   readonly workers: number | 'auto';
   readonly loaded: Loaded;
-  readonly state: StateAddress;
+  readonly store: Store;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -62,7 +62,7 @@ export interface DeviceSide extends Carrier {
 
 export async function openDeviceSide(options: DeviceSideOptions): Promise<DeviceSide> {
   const { loaded, log } = options;
-  const state = await openDeviceState({ ...options, address: options.state });
+  const state = await openDeviceState(options);
   const posture = await openPosture(options, state);
   const blocks = state.blocks.list;
   const health = createDeviceHealth(posture.cache, blocks);

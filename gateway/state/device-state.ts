@@ -3,14 +3,14 @@
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
-import { openState, type StateAddress, type StateChange } from '../../runtime/state/state.ts';
+import type { StateChange, Store } from '../../runtime/state/state.ts';
 import { placeOf } from '../../runtime/state/state-error.ts';
 import { type Blocks, blocksTopic, openBlocks } from './blocks.ts';
 import { createPostureRows, type PostureRows, postureTopic } from './posture-rows.ts';
 import { migrations, type Tables } from './tables.ts';
 
 export interface DeviceStateOptions {
-  readonly address: StateAddress;
+  readonly store: Store;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -33,52 +33,46 @@ export interface DeviceState {
 
 /** Fails with a StateError: a gateway that does not know who is blocked serves nobody. */
 export async function openDeviceState(options: DeviceStateOptions): Promise<DeviceState> {
-  const { address, log } = options;
-  const state = await openState<Tables>({ address, migrations });
+  const { store, log } = options;
+  const state = await store.open<Tables>({ versions: 'zonegate_schema', migrations });
   const watch = watchTrouble(options);
-  try {
-    const blocks = await openBlocks({
-      state,
-      log,
-      now: Date.now,
-      onTrouble: watch.written('blocks'),
-    });
-    const posture = createPostureRows({ state, onTrouble: watch.written('posture') });
-    watch.measure({ pending: () => posture.pending(), blocks: () => blocks.list.count() });
-    let peer: PosturePeer | null = null;
-    const missed = (): void => {
-      watch.said('listen', null);
-      void blocks.reread(null);
-      peer?.missed();
-    };
-    state.listen({
-      changed({ topic, keys }: StateChange) {
-        if (topic === blocksTopic) void blocks.reread(keys);
-        if (topic === postureTopic) peer?.learnt(keys);
-      },
-      lost: (why) => watch.said('listen', `changes of other gateways do not arrive: ${why}`),
-      missed,
-    });
-    return {
-      blocks,
-      posture,
-      follow(one) {
-        peer = one;
-      },
-      async close() {
-        await blocks.close();
-        await posture.close();
-        await state.close();
-      },
-    };
-  } catch (error) {
-    await state.close();
-    throw error;
-  }
+  const blocks = await openBlocks({
+    state,
+    log,
+    now: Date.now,
+    onTrouble: watch.written('blocks'),
+  });
+  const posture = createPostureRows({ state, onTrouble: watch.written('posture') });
+  watch.measure({ pending: () => posture.pending(), blocks: () => blocks.list.count() });
+  let peer: PosturePeer | null = null;
+  const missed = (): void => {
+    watch.said('listen', null);
+    void blocks.reread(null);
+    peer?.missed();
+  };
+  state.listen({
+    changed({ topic, keys }: StateChange) {
+      if (topic === blocksTopic) void blocks.reread(keys);
+      if (topic === postureTopic) peer?.learnt(keys);
+    },
+    lost: (why) => watch.said('listen', `changes of other gateways do not arrive: ${why}`),
+    missed,
+  });
+  return {
+    blocks,
+    posture,
+    follow(one) {
+      peer = one;
+    },
+    async close() {
+      await blocks.close();
+      await posture.close();
+    },
+  };
 }
 
 /** Says once that the store fails, and once that it works again. */
-function watchTrouble({ log, metrics, readiness, address }: DeviceStateOptions) {
+function watchTrouble({ log, metrics, readiness, store }: DeviceStateOptions) {
   const troubles = new Map<string, string>();
   const help = 'Transactions of the state store, by result.';
   const writes = metrics.counterBy('zonegate_state_writes_total', help, 'result', ['ok', 'failed']);
@@ -86,7 +80,7 @@ function watchTrouble({ log, metrics, readiness, address }: DeviceStateOptions) 
     troubles.size === 0 ? 1 : 0,
   );
   readiness.set('state', 'ok');
-  const place = `state ${placeOf(address)}: `;
+  const place = `state ${placeOf(store.address)}: `;
   function said(part: string, trouble: string | null): void {
     const before = troubles.get(part);
     if (trouble === null) troubles.delete(part);

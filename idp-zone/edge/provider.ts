@@ -10,18 +10,17 @@ import { AccessDenied, InvalidGrant } from 'oidc-provider/lib/helpers/errors.js'
 import { base, Check } from 'oidc-provider/lib/helpers/interaction_policy/index.js';
 import { Provider } from 'oidc-provider/lib/provider.js';
 import type { Log } from '../../runtime/log.ts';
+import type { Store } from '../state/store.ts';
 import type { Account, Accounts } from './accounts.ts';
 import { describeDenial } from './denial.ts';
 import type { Gate, Judged } from './gate.ts';
 import type { KeySet } from './keys.ts';
 import { errorPage, signedOutPage, signOutPage } from './pages.ts';
 import type { ReadFacts } from './request-facts.ts';
-import { createStore } from './store.ts';
 import type { Moment } from './telemetry.ts';
 
 // The reason of the check that the gate adds to the login prompt.
 export const POLICY_CHECK = 'sign_on_policy';
-const MAX_ENTRIES = 100_000;
 
 export interface Client {
   readonly id: string;
@@ -42,6 +41,7 @@ export interface ProviderOptions {
   readonly accounts: Accounts;
   readonly gate: Gate;
   readonly facts: ReadFacts;
+  readonly store: Store;
   readonly log: Log;
 }
 
@@ -90,9 +90,8 @@ export function createProvider(options: ProviderOptions): Provider {
     },
   );
 
-  const adapter: AdapterFactory = createStore({
-    maxEntries: MAX_ENTRIES,
-    now: Date.now,
+  const adapter: AdapterFactory = options.store.adapters({
+    request: () => Provider.ctx,
     // A code is bound to the zone like a refresh token; the provider has no other hook before it spends one.
     beforeConsume(kind, { accountId }) {
       if (kind === 'AuthorizationCode' && Provider.ctx) admit(Provider.ctx, 'code', accountId);

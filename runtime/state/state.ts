@@ -1,7 +1,7 @@
 // What outlives the process: one schema in SQLite or PostgreSQL, versioned, and word of changes to other gateways.
 
 import { CompiledQuery, type Dialect, Kysely, type Transaction } from 'kysely';
-import { type EngineName, type Migration, migrate } from './migrate.ts';
+import { type EngineName, type Migration, migrate, type Schema } from './migrate.ts';
 import { createPostgresParts } from './postgres.ts';
 import { createSqliteParts } from './sqlite.ts';
 import { stateErrorOf } from './state-error.ts';
@@ -39,6 +39,13 @@ export interface State<Tables> {
   tell(transaction: Transaction<Tables>, change: StateChange): Promise<void>;
   /** Of the other gateways' changes; never told with a file or memory, which only one process has. */
   listen(listener: StateListener): void;
+}
+
+/** An open store: the parts of one process share it, each with tables of its own. */
+export interface Store {
+  readonly address: StateAddress;
+  /** Brings the tables of a part up to date. Fails with a StateError that says what to do. */
+  open<Tables>(schema: Schema): Promise<State<Tables>>;
   close(): Promise<void>;
 }
 
@@ -62,13 +69,26 @@ export interface Engine {
 
 export interface StateOptions {
   readonly address: StateAddress;
-  /** In order; each is made once, and never changed afterwards. */
   readonly migrations: readonly Migration[];
 }
 
-/** Opens the state and brings its schema up to date. Fails with a StateError that says what to do. */
-export async function openState<Tables>(options: StateOptions): Promise<State<Tables>> {
-  const { address, migrations } = options;
+/** A store for one part alone. */
+export async function openState<Tables>({
+  address,
+  migrations,
+}: StateOptions): Promise<State<Tables> & Pick<Store, 'close'>> {
+  const store = await openStore(address);
+  try {
+    const state = await store.open<Tables>({ versions: 'zonegate_schema', migrations });
+    return { ...state, close: () => store.close() };
+  } catch (error) {
+    await store.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Fails with a StateError that says what to do. */
+export async function openStore(address: StateAddress): Promise<Store> {
   const explain = (error: unknown) => stateErrorOf(error, address);
   let engine: Engine;
   try {
@@ -77,18 +97,32 @@ export async function openState<Tables>(options: StateOptions): Promise<State<Ta
   } catch (error) {
     throw explain(error);
   }
-  const db = new Kysely<Tables>({ dialect: engine.dialect });
+  const db = new Kysely<unknown>({ dialect: engine.dialect });
   const close = async (): Promise<void> => {
     await engine.close();
     await db.destroy();
   };
   try {
     await engine.open();
-    await migrate(db as unknown as Kysely<unknown>, migrations, engine);
   } catch (error) {
     await close().catch(() => undefined);
     throw explain(error);
   }
+  return {
+    address,
+    async open<Tables>(schema: Schema) {
+      try {
+        await migrate(db, schema, engine);
+      } catch (error) {
+        throw explain(error);
+      }
+      return stateOf(db as unknown as Kysely<Tables>, engine, address);
+    },
+    close,
+  };
+}
+
+function stateOf<Tables>(db: Kysely<Tables>, engine: Engine, address: StateAddress): State<Tables> {
   return {
     kind: address.kind,
     db,
@@ -103,13 +137,12 @@ export async function openState<Tables>(options: StateOptions): Promise<State<Ta
           });
         });
       } catch (error) {
-        throw explain(error);
+        throw stateErrorOf(error, address);
       }
     },
     tell: (transaction, change) =>
       engine.tell(transaction as unknown as Transaction<unknown>, change),
     listen: engine.listen,
-    close,
   };
 }
 

@@ -289,7 +289,7 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
     'bearer tokens of the API; several, so that one can be changed at a time; none: the API refuses everybody',
   'admin.hosts': 'names it may be called by, beside addresses and `localhost`',
   state:
-    'where blocks and the last known posture are kept over a restart: a file, `memory`, or `postgres://…` for several gateways; see [State](operating.md#state)',
+    'where blocks, the last known posture, sessions and refresh tokens are kept over a restart: a file, `memory`, or `postgres://…` for several gateways; see [State](operating.md#state)',
   workers:
     'how many processes carry connections, on the same ports; `auto`: one for each core; see [Workers](operating.md#workers)',
   'log.level': '`debug` adds failed TLS handshakes',

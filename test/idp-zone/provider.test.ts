@@ -8,19 +8,16 @@ import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import * as oidc from 'openid-client';
+import { authorizationRequest, ISSUER, REDIRECT_URI, type Visited } from './clients.ts';
 import {
-  authorizationRequest,
   HELP,
   INSIDE,
-  ISSUER,
   OUTSIDE,
   PASSWORD,
   policyOf,
-  REDIRECT_URI,
   type Running,
   SIGN_ON,
   startIdpZone,
-  type Visited,
   ZONES,
 } from './running.ts';
 

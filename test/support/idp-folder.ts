@@ -18,6 +18,7 @@ export interface IdpFolder extends AsyncDisposable {
 export async function makeIdpFolder(given: {
   readonly idp: string;
   readonly files: Readonly<Record<string, string | Buffer>>;
+  readonly state?: string;
 }): Promise<IdpFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'zonegate-idp-'));
   const [port = 0, admin = 0] = await freePorts(2);
@@ -33,6 +34,7 @@ export async function makeIdpFolder(given: {
     'idp.pem': certificatePem,
     'idp.key': keyPem,
     'zonegate.yaml': `admin: { listen: "127.0.0.1:${admin}", tokens: [${ADMIN_TOKEN}] }
+state: ${given.state ?? 'zonegate.db'}
 idp:
   listen: 127.0.0.1:${port}
   tls: { certificate: idp.pem, key: idp.key }

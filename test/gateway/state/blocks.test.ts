@@ -19,10 +19,12 @@ const blockOf = (change: Partial<DeviceBlock> = {}): DeviceBlock => ({
   ...change,
 });
 
-async function opened(): Promise<{ state: State<Tables>; fail: (on: boolean) => void }> {
+type Opened = Awaited<ReturnType<typeof openState<Tables>>>;
+
+async function opened(): Promise<{ state: Opened; fail: (on: boolean) => void }> {
   const inner = await openState<Tables>({ address: { kind: 'memory' }, migrations });
   let failing = false;
-  const state: State<Tables> = {
+  const state: Opened = {
     ...inner,
     write: (how, work) =>
       failing ? Promise.reject(new Error('no space')) : inner.write(how, work),
