@@ -178,7 +178,7 @@ test('many HTTP/1.1 tunnels, each over TLS of its own, leave no more behind than
     });
     return await served.heapAtRest();
   };
-  await run(300);
+  await run(900);
   const few = await run(100);
   const many = Math.round(1000 * scale);
   assertFlat(t, [few, await run(many)], many);
