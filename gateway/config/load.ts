@@ -30,7 +30,7 @@ import {
 } from './policy-parts.ts';
 import { sourcesOf } from './posture-sources.ts';
 import { readSignals, type SignalFiles } from './signals.ts';
-import { readUpstreams } from './upstreams.ts';
+import { listedServers, readUpstreams } from './upstreams.ts';
 
 /** Everything a gateway is made of, read at one moment. */
 export interface Loaded {
@@ -107,6 +107,7 @@ export async function load(origin: Origin, now = Date.now()): Promise<Load> {
     posture: posturePolicy(config.posture),
     rules: rules.compiled,
     egress: egressPolicy(config.egress).value,
+    upstreams: listedServers(upstreams),
   };
   const { inputs } = reader;
   const warnings = [

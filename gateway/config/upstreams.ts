@@ -5,7 +5,9 @@ import { parseAddress } from '../../dtr-rules/address.ts';
 import { canonicalHostname } from '../../dtr-rules/hostname.ts';
 import type { Issue } from '../../runtime/issue.ts';
 import { name, optional, secretText, section } from '../../runtime/schema.ts';
+import type { Policy } from '../decision/policy.ts';
 import type { Upstream, UpstreamServer } from '../edge/upstream.ts';
+import { serverName } from '../edge/upstream-rests.ts';
 
 const host = z
   .string()
@@ -82,6 +84,13 @@ export async function readUpstreams(
     upstreams.set(name, { name, servers: made });
   }
   return upstreams;
+}
+
+/** What judging needs to know of them. */
+export function listedServers(upstreams: ReadonlyMap<string, Upstream>): Policy['upstreams'] {
+  return new Map(
+    [...upstreams.values()].map(({ name, servers }) => [name, new Set(servers.map(serverName))]),
+  );
 }
 
 function serverOf(

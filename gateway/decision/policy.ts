@@ -38,5 +38,7 @@ export interface Policy {
   readonly posture: PosturePolicy;
   readonly rules: CompiledRules;
   readonly egress: EgressPolicy;
+  /** The servers of each upstream proxy, as `host:port`. */
+  readonly upstreams: ReadonlyMap<string, ReadonlySet<string>>;
   readonly guard: GuardPolicy;
 }

@@ -20,6 +20,8 @@ export interface Standing {
   /** What the name resolved to when it was admitted; null when an upstream proxy resolves it. */
   readonly addresses: readonly Address[] | null;
   readonly upstream: string | null;
+  /** Which of its servers carries the connection, as `host:port`. */
+  readonly server: string | null;
   /** The address it goes to (the upstream's, if there is one) and the egress address it uses. */
   readonly address: Address;
   readonly source: Address;
@@ -44,6 +46,7 @@ export function rejudge(
   if (decision.action === 'resolve') return 'rules.changed';
   if (decision.action === 'refuse') return decision.reason;
   if (decision.upstream !== standing.upstream) return 'rules.changed';
+  if (!isListed(standing, policy)) return 'rules.changed';
   // Any address of the pool will do: a device that has moved to a neighbour stays until it connects anew.
   const lent = sourcesOf(decision.sources, source.family);
   if (!lent.some(({ text }) => text === source.text)) return 'egress.changed';
@@ -54,4 +57,10 @@ export function rejudge(
   if (standing.upstream !== null) return null;
   const kept = pinned.candidates.some(({ address }) => address.text === standing.address.text);
   return kept ? null : 'rules.changed';
+}
+
+/** A server that is taken out of its upstream proxy carries nothing any more. */
+function isListed({ upstream, server }: Standing, { upstreams }: Policy): boolean {
+  if (upstream === null) return true;
+  return server !== null && upstreams.get(upstream)?.has(server) === true;
 }

@@ -33,6 +33,8 @@ export interface Asked {
 export interface Reached<T> {
   readonly carrier: T;
   readonly candidate: Pick<Candidate, 'address' | 'source'>;
+  /** Of the upstream proxy, as `host:port`; null where there is none. */
+  readonly server: string | null;
 }
 
 export interface Way {
@@ -41,6 +43,8 @@ export interface Way {
   readonly target: Target;
   /** What may be dialled; nothing where an upstream proxy does it. */
   readonly candidates: readonly Candidate[];
+  /** Of the upstream proxy, as `host:port`: those that may carry it. */
+  readonly servers: ReadonlySet<string>;
   readonly signal: HaltSignal;
 }
 
@@ -114,7 +118,7 @@ export async function admit<T>(
     unfollow = follow(asked.connection.gone, place);
     // 7 dial what was judged, and nothing else; then look again, because the world may have changed
     const standing = await connect(
-      { deviceId, asked, heard: { ...heard, app }, judged, place },
+      { deviceId, policy, asked, heard: { ...heard, app }, judged, place },
       parts,
       reach,
     );
@@ -150,8 +154,11 @@ function follow(gone: HaltSignal, place: Place): () => void {
 /** The connection a device will have, and what it stands on from now on. */
 type Connected<T> = Standing & { readonly carrier: T };
 
+const noServers: ReadonlySet<string> = new Set();
+
 interface Wanted {
   readonly deviceId: string;
+  readonly policy: Policy;
   readonly asked: Asked;
   readonly heard: HeardApp;
   readonly judged: Judged;
@@ -159,7 +166,7 @@ interface Wanted {
 }
 
 async function connect<T>(
-  { deviceId, asked, heard, judged, place }: Wanted,
+  { deviceId, policy, asked, heard, judged, place }: Wanted,
   parts: AdmitParts,
   reach: (way: Way) => Promise<Reached<T>>,
 ): Promise<Connected<T>> {
@@ -167,12 +174,14 @@ async function connect<T>(
   const { target } = asked;
   const dialling = parts.now();
   const { signal } = place;
-  const way = { deviceId, tunnel, target, candidates, signal };
-  const { carrier, candidate } = await reach(way);
+  const { upstream } = tunnel;
+  const servers = (upstream === null ? null : policy.upstreams.get(upstream)) ?? noServers;
+  const way = { deviceId, tunnel, target, candidates, servers, signal };
+  const { carrier, candidate, server } = await reach(way);
   parts.telemetry.dialSeconds.observe((parts.now() - dialling) / 1000);
   const { address, source } = candidate;
   const { peer } = asked.connection;
-  return { peer, heard, target, addresses, upstream: tunnel.upstream, address, source, carrier };
+  return { peer, heard, target, addresses, upstream, server, address, source, carrier };
 }
 
 /** What was judged, when, and by what. */

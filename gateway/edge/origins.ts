@@ -30,6 +30,7 @@ interface Kept {
   readonly socket: net.Socket;
   readonly connection: OriginConnection;
   readonly candidate: Reached<Origin>['candidate'];
+  readonly server: string | null;
   readonly origins: Origins;
 }
 
@@ -64,20 +65,21 @@ export async function originOf(
     upstream === null ? '' : [upstream, sources.v4[0]?.text, sources.v6[0]?.text].join('<');
   const key = [wanted.url, through, ...judged.sort()].join(' ');
   const open = async (to: Way): Promise<Kept> => keep(await reach(to), origins, key);
-  const kept = wanted.isRepeatable ? idleOne(origins.get(key)) : null;
+  const kept = wanted.isRepeatable ? idleOne(origins.get(key), way.servers) : null;
   if (kept === null) {
     const fresh = await open(way);
-    return { carrier: lend(fresh, null), candidate: fresh.candidate };
+    return { carrier: lend(fresh, null), candidate: fresh.candidate, server: fresh.server };
   }
   const reopen: Reopen = (signal) => open(onceMore(way, kept, signal));
-  return { carrier: lend(kept, reopen), candidate: kept.candidate };
+  return { carrier: lend(kept, reopen), candidate: kept.candidate, server: kept.server };
 }
 
 /** One exchange at a time on each: no stream waits for another (threats M17). What cannot be asked
  *  twice takes none: its origin may be closing it just now. */
-function idleOne(same: ReadonlySet<Kept> = new Set()): Kept | null {
-  for (const kept of same) {
+function idleOne(same: ReadonlySet<Kept> | undefined, servers: ReadonlySet<string>): Kept | null {
+  for (const kept of same ?? []) {
     if (kept.busy || !kept.connection.isIdle()) continue;
+    if (kept.server !== null && !servers.has(kept.server)) continue;
     kept.busy = true;
     kept.socket.setTimeout(0);
     return kept;
@@ -94,9 +96,17 @@ function onceMore(way: Way, { candidate }: Kept, signal: AbortSignal): Way {
   return { ...way, candidates, signal: AbortSignal.any([signalOf(way.signal), signal]) };
 }
 
-function keep({ carrier: socket, candidate }: Reached<net.Socket>, origins: Origins, key: string) {
+function keep(reached: Reached<net.Socket>, origins: Origins, key: string): Kept {
+  const { carrier: socket, candidate, server } = reached;
   const same = origins.get(key) ?? new Set<Kept>();
-  const kept: Kept = { busy: true, socket, connection: openOrigin(socket), candidate, origins };
+  const kept: Kept = {
+    busy: true,
+    socket,
+    connection: openOrigin(socket),
+    candidate,
+    server,
+    origins,
+  };
   origins.set(key, same.add(kept));
   const forget = (): void => {
     same.delete(kept);
@@ -148,8 +158,10 @@ function lend(first: Kept, reopen: Reopen | null): Origin {
   };
 }
 
-function isSame({ candidate: one }: Kept, { candidate: other }: Kept): boolean {
-  return one.address.text === other.address.text && one.source.text === other.source.text;
+function isSame(one: Kept, other: Kept): boolean {
+  const [a, b] = [one.candidate, other.candidate];
+  const isSameWay = a.address.text === b.address.text && a.source.text === b.source.text;
+  return isSameWay && one.server === other.server;
 }
 
 function idleOf(origins: Origins): number {

@@ -34,7 +34,7 @@ export async function reach(
       deviceId: way.deviceId,
       families: { memory: options.families, host: target.host },
     });
-    return { carrier: socket, candidate };
+    return { carrier: socket, candidate, server: null };
   }
   const upstream = options.upstreams.get(tunnel.upstream);
   // Checked when the configuration is read: a rule cannot name an upstream that is not there.

@@ -13,6 +13,7 @@ import { signalOf } from './halt.ts';
 import type { ReachOptions } from './reach.ts';
 import type { Resolver } from './resolve.ts';
 import { readAnswer } from './upstream-answer.ts';
+import { serverName } from './upstream-rests.ts';
 
 export interface UpstreamServer {
   readonly host: string;
@@ -97,7 +98,7 @@ async function attempt(
     carrier.write(requestFor(way, server));
     const { status, rest } = await readAnswer(carrier, signal);
     if (rest.length > 0) carrier.unshift(rest);
-    return { status, reached: { carrier, candidate } };
+    return { status, reached: { carrier, candidate, server: serverName(server) } };
   } catch (error) {
     carrier.destroy();
     socket.destroy();

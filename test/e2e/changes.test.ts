@@ -144,6 +144,37 @@ test('an egress address taken out of its pool cuts the tunnels that leave from i
   anew.socket.destroy();
 });
 
+test('a server taken out of its upstream proxy loses its tunnels, and no others', async () => {
+  await using first = await startHeldProxy();
+  await using second = await startHeldProxy();
+  const [one, two] = [first, second].map(({ port }) => ({ host: '127.0.0.1', port }));
+  await using gateway = await startGateway({
+    settings: { upstreams: { pair: { servers: [one, two] }, single: { servers: [two] } } },
+    rules: [
+      { id: 'pair', action: 'PROXY', upstream: 'pair', destinations: ['pair.test'] },
+      { id: 'single', action: 'PROXY', upstream: 'single', destinations: ['single.test'] },
+    ],
+  });
+  const good = gateway.device('good');
+  const open = async (host: string, proxy: typeof first) => {
+    const asked = gateway.connect(good, `${host}:443`);
+    const carried = await proxy.arrived();
+    proxy.letThrough();
+    const tunnel = await asked;
+    assert.equal(tunnel.reply.status, 200);
+    return { tunnel, carried };
+  };
+  const lost = await open('pair.test', first);
+  const kept = await open('single.test', second);
+  const settings = await gateway.text('zonegate.yaml');
+  await gateway.edit({ 'zonegate.yaml': settings.replace(`port: ${one?.port}`, 'port: 1') });
+  await lost.tunnel.rest();
+  assert.equal((await cutLine(gateway))['zonegate.reason'], 'rules.changed');
+  assert.equal(gateway.gateway.tunnels.count(), 1);
+  assert.ok(!kept.carried.destroyed);
+  kept.tunnel.socket.destroy();
+});
+
 const grace = { posture: { recheck: '100ms', whenUnavailable: { graceFor: '15m' } } };
 
 test('while the UEM is down a good report counts for the grace, then nobody passes (P07)', async () => {

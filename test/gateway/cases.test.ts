@@ -209,7 +209,8 @@ function rejudgeIn(world: World, { verdict, candidates, addresses }: Judged, tar
   const source = dialled?.source ?? sources.v4[0];
   assert.ok(source);
   const heard = { source: null, app: null };
-  const standing = { peer, heard, target, addresses, upstream, address, source };
+  const server = upstream === null ? null : '192.0.2.80:3128';
+  const standing = { peer, heard, target, addresses, upstream, server, address, source };
   return rejudge(standing, factsIn(world), policyIn(world), NOW);
 }
 

@@ -20,6 +20,8 @@ export interface PolicyWords {
   readonly ruleSets: readonly object[];
   /** Addresses by pool; the default pool is `main`. */
   readonly pools: Readonly<Record<string, readonly string[]>>;
+  /** The servers of each upstream proxy. */
+  readonly upstreams: Readonly<Record<string, readonly string[]>>;
   /** Where BYPASS may leave; null refuses it. */
   readonly bypass: readonly string[] | null;
   /** `:8443` on every address of the machine, or `10.0.0.53:53`. */
@@ -34,6 +36,7 @@ export const someWords: PolicyWords = {
   applications: {},
   ruleSets: [{ name: 'staff', defaultAction: 'TUNNEL' }],
   pools: { main: ['198.51.100.10', '2001:db8:0:e::10'] },
+  upstreams: { 'partner-proxy': ['192.0.2.80:3128'] },
   bypass: null,
   own: [':8443'],
   local: ['127.0.0.0/8', '::1'],
@@ -101,7 +104,7 @@ export const someIdentity: Identity = {
 };
 
 export function policyFor(words: Partial<PolicyWords> = {}): Policy {
-  const { applications, ruleSets, own, local, ...egress } = { ...someWords, ...words };
+  const { applications, ruleSets, own, local, upstreams, ...egress } = { ...someWords, ...words };
   return {
     version: 'a version',
     identity: {
@@ -123,6 +126,9 @@ export function policyFor(words: Partial<PolicyWords> = {}): Policy {
     },
     rules: compileRules(ruleFile({ applications, ruleSets })),
     egress: egressOf(egress),
+    upstreams: new Map(
+      Object.entries(upstreams).map(([name, servers]) => [name, new Set(servers)]),
+    ),
     guard: { own: own.map(endpointOf), local: local.map(rangeOf) },
   };
 }

@@ -13,6 +13,7 @@ const standing: Standing = {
   target: { host: 'any.example', address: null, port: 443 },
   addresses: [address],
   upstream: null,
+  server: null,
   address,
   source: addressOf('198.51.100.10'),
 };
@@ -46,6 +47,30 @@ test('a connection is kept by the address it goes to, not by others of the same 
 test('a direct connection nobody judged an address for does not stay', () => {
   const unknown = { ...standing, addresses: null };
   assert.equal(rejudge(unknown, healthy, policy, NOW), 'rules.changed');
+});
+
+test('a connection through a server that is no longer one of the upstream proxy does not stay', () => {
+  const [one, two] = ['192.0.2.80:3128', '192.0.2.81:3128'];
+  const rules = [
+    { id: 'partner', action: 'PROXY', upstream: 'partner-proxy', destinations: ['*'] },
+  ];
+  const ruleSets = [{ name: 'staff', defaultAction: 'BLOCK', rules }];
+  const listing = (...servers: string[]) =>
+    policyFor({ ruleSets, upstreams: { 'partner-proxy': servers } });
+  const through = (server: string | null) => ({
+    ...standing,
+    upstream: 'partner-proxy',
+    addresses: null,
+    server,
+  });
+  for (const server of [one, two]) {
+    assert.equal(rejudge(through(server), healthy, listing(one, two), NOW), null);
+  }
+  assert.equal(rejudge(through(one), healthy, listing(two), NOW), 'rules.changed');
+  assert.equal(rejudge(through(two), healthy, listing(two), NOW), null);
+  assert.equal(rejudge(through(null), healthy, listing(one), NOW), 'rules.changed');
+  const renamed = policyFor({ ruleSets, upstreams: { other: [one] } });
+  assert.equal(rejudge(through(one), healthy, renamed, NOW), 'rules.changed');
 });
 
 test('a connection that left from a neighbour stays as long as the pool has that address', () => {

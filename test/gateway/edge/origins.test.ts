@@ -225,7 +225,9 @@ test('a connection that nobody asks anything is not kept for long (R10)', async 
   const way = { tunnel, candidates: [candidate] } as unknown as Way;
   const wanted = { url: 'http://origin.test', isRepeatable: true };
   const borrow = () =>
-    originOf(device, way, wanted, () => Promise.resolve({ carrier: socket, candidate }));
+    originOf(device, way, wanted, () =>
+      Promise.resolve({ carrier: socket, candidate, server: null }),
+    );
   (await borrow()).carrier.release();
   assert.equal(socket.timeout, 4000);
   const { carrier } = await borrow();
@@ -233,6 +235,33 @@ test('a connection that nobody asks anything is not kept for long (R10)', async 
   carrier.release();
   socket.emit('timeout');
   assert.ok(socket.destroyed);
+});
+
+test('a kept connection through a server that is no longer listed carries no other request', async (t) => {
+  const origin = await answering(t);
+  const device = new net.Socket() as TLSSocket;
+  t.after(() => device.emit('close'));
+  const loopback = addressOf('127.0.0.1');
+  const candidate = { address: loopback, source: loopback, neighbours: [] };
+  const tunnel = { upstream: 'pair', sources: { v4: [loopback], v6: [] } };
+  const wanted = { url: 'http://origin.test', isRepeatable: true };
+  let dials = 0;
+  const borrow = async (...servers: string[]) => {
+    const way = { tunnel, candidates: [], servers: new Set(servers) } as unknown as Way;
+    const { carrier, server } = await originOf(device, way, wanted, async () => {
+      dials += 1;
+      const socket = net.connect(origin.port, '127.0.0.1');
+      await once(socket, 'connect');
+      return { carrier: socket, candidate, server: servers[0] ?? null };
+    });
+    carrier.release();
+    return server;
+  };
+  assert.equal(await borrow('a:1', 'b:1'), 'a:1');
+  assert.equal(await borrow('b:1', 'a:1'), 'a:1');
+  assert.equal(dials, 1);
+  assert.equal(await borrow('b:1'), 'b:1');
+  assert.equal(dials, 2);
 });
 
 test('a kept connection admits nobody: every request is judged (P02, D13)', async (t) => {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
+import { listedServers } from '../../../gateway/config/upstreams.ts';
 import type { DeviceFacts } from '../../../gateway/decision/block.ts';
 import type { AppSource } from '../../../gateway/decision/identity.ts';
 import type { PostureFacts } from '../../../gateway/decision/posture.ts';
@@ -109,11 +110,13 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
     ruleSets,
     pools: options.pools ?? { main: ['127.0.0.1'] },
   });
+  const upstreams = options.upstreams ?? new Map<string, Upstream>();
   const x509 = new X509Certificate(authority.certificatePem);
   const anchors = new Set([x509.fingerprint256.replaceAll(':', '').toLowerCase()]);
   const policy = {
     ...base,
     identity: { ...base.identity, anchors, app: options.appSource ?? null },
+    upstreams: listedServers(upstreams),
   };
   const telemetry = createTelemetry(metrics, log);
   const bytes = createPaces({
@@ -132,7 +135,6 @@ export async function runEdge(t: TestContext, options: EdgeOptions = {}): Promis
     { device: null, user: null, all: null, bytes },
   );
   const facts = { report: { ...healthyReport, fetchedAt: 0 }, known: true };
-  const upstreams = options.upstreams ?? new Map();
   const reaching: ReachOptions = {
     upstreams,
     dialTimeoutMs: options.dialTimeoutMs ?? 2_000,

@@ -21,6 +21,7 @@ const standing: Standing = {
   target: { host: 'a.test', address: null, port: 443 },
   addresses: [addressOf('192.0.2.1')],
   upstream: null,
+  server: null,
   address: addressOf('192.0.2.1'),
   source: addressOf('198.51.100.10'),
 };
