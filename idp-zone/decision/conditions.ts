@@ -60,9 +60,13 @@ export interface Conditions {
   readonly risks: readonly Risk[] | null;
 }
 
-export interface SignOnRequest extends Standing {
-  readonly user: string;
-  readonly groups: readonly string[];
+/** Who asks. Null is not known: a proxy that asks for somebody may not have asked who it is. */
+export interface Person {
+  readonly user: string | null;
+  readonly groups: readonly string[] | null;
+}
+
+export interface SignOnRequest extends Standing, Person {
   readonly client: string;
   readonly device: DeviceFacts;
   readonly now: number;
@@ -81,7 +85,7 @@ export function judgeConditions(rule: Conditions, request: SignOnRequest): reado
   const { device } = request;
   const judged: Judged[] = [];
   const add = (condition: Condition, status: Status) => judged.push({ condition, status });
-  if (rule.people !== null) add('people', matches(includesPerson(rule.people, request)));
+  if (rule.people !== null) add('people', judgePeople(rule.people, request));
   if (rule.network !== null) add('network', judgeNetwork(rule.network, request));
   if (rule.clients !== null) add('clients', matches(rule.clients.includes(request.client)));
   if (rule.platforms !== null) add('platforms', anyOf(rule.platforms, device.platform));
@@ -117,16 +121,29 @@ function judgeDevice(wanted: DeviceCondition, facts: DeviceFacts): Status {
   return asked.some((key) => facts[key] === null) ? 'UNDEFINED' : 'MATCH';
 }
 
-function includesPerson(people: People, { user, groups }: SignOnRequest): boolean {
-  if (people.excludeUsers.includes(user)) return false;
-  if (people.excludeGroups.some((group) => groups.includes(group))) return false;
-  if (people.users.length === 0 && people.groups.length === 0) return true;
-  return people.users.includes(user) || people.groups.some((group) => groups.includes(group));
+function judgePeople(people: People, person: Person): Status {
+  const everybody = people.users.length === 0 && people.groups.length === 0;
+  const included = everybody ? 'MATCH' : isAmong(people.users, people.groups, person);
+  return without(included, isAmong(people.excludeUsers, people.excludeGroups, person));
+}
+
+function isAmong(
+  users: readonly string[],
+  groups: readonly string[],
+  { user, groups: own }: Person,
+): Status {
+  const byName = users.length === 0 ? 'NOT_MATCH' : anyOf(users, user);
+  const byGroup = groups.length === 0 ? 'NOT_MATCH' : someOf(groups, own);
+  if (byName === 'MATCH' || byGroup === 'MATCH') return 'MATCH';
+  return byName === 'UNDEFINED' || byGroup === 'UNDEFINED' ? 'UNDEFINED' : 'NOT_MATCH';
 }
 
 function judgeNetwork(network: Network, at: Standing): Status {
   const included = network.zones === null ? 'MATCH' : membership(network.zones, at);
-  const excluded = membership(network.notZones, at);
+  return without(included, membership(network.notZones, at));
+}
+
+function without(included: Status, excluded: Status): Status {
   if (included === 'NOT_MATCH' || excluded === 'MATCH') return 'NOT_MATCH';
   return included === 'UNDEFINED' || excluded === 'UNDEFINED' ? 'UNDEFINED' : 'MATCH';
 }

@@ -25,6 +25,10 @@ export const reasons = {
     sentence:
       'You can sign in only with a company device that is managed and healthy. Use such a device and try again.',
   },
+  'sign-on.person_unknown': {
+    status: 401,
+    sentence: 'We cannot tell who you are. Sign in and try again.',
+  },
   'sign-on.rule': {
     status: 403,
     sentence: 'A sign-on rule of your company does not let you in here.',
@@ -41,11 +45,31 @@ export const reasons = {
     status: 429,
     sentence: 'There were too many attempts. Wait a minute and try again.',
   },
+  'sign-on.proxy': {
+    status: 403,
+    sentence: 'The server that asks for you is not declared as one that may ask.',
+  },
+  'sign-on.no_client': {
+    status: 403,
+    sentence: 'The server that asks for you does not say what address you come from.',
+  },
+  'sign-on.application': {
+    status: 403,
+    sentence: 'The application you ask for is not one that is known here.',
+  },
 } as const satisfies Record<string, Row>;
 
 export type Reason = keyof typeof reasons;
 
-// The ones a policy can give; the others are given before a policy is asked.
-export type PolicyReason = Exclude<Reason, 'sign-on.credentials' | 'sign-on.too_many_attempts'>;
+/** The ones that are given before a policy is asked: at the password, and to a proxy that asks for somebody. */
+export const earlyReasons = [
+  'sign-on.credentials',
+  'sign-on.too_many_attempts',
+  'sign-on.proxy',
+  'sign-on.no_client',
+  'sign-on.application',
+] as const satisfies readonly Reason[];
+
+export type PolicyReason = Exclude<Reason, (typeof earlyReasons)[number]>;
 
 export const reasonCodes = Object.keys(reasons) as readonly Reason[];

@@ -82,7 +82,7 @@ export function judgeSignOn(policy: SignOnPolicy, request: SignOnRequest): SignO
     if (!holds(evaluation) || rule.reportOnly) trail.push(stepOf(evaluation));
     else if (rule.access === 'ALLOW') {
       return { action: 'allow', rule: rule.name, exception: null, trail };
-    } else return deny(policy, { rule, reason: nearMiss(trail) ?? 'sign-on.rule', trail });
+    } else return deny(policy, deniedBy(evaluation, trail));
   }
   return deny(policy, { rule: null, reason: nearMiss(trail) ?? 'sign-on.no_rule', trail });
 }
@@ -99,7 +99,7 @@ export function holds({ rule, status }: Evaluation): boolean {
 
 function excepts(one: SignOnException, { user, client, now }: SignOnRequest): boolean {
   const isFor = one.clients === null || one.clients.includes(client);
-  return isFor && one.users.includes(user) && now < one.until;
+  return isFor && user !== null && one.users.includes(user) && now < one.until;
 }
 
 function stepOf({ rule, conditions }: Evaluation): Step {
@@ -115,13 +115,31 @@ const ofDevice: readonly Failed[] = (
 ).flatMap((condition): readonly Failed[] => [condition, `${condition}_unknown`]);
 
 // "You would be let in, were it not for where you are" is the one thing worth telling a person first; then, with what.
+// Who it is comes after that: signing in would not help somebody who is in the wrong place.
 function nearMiss(trail: readonly Step[]): PolicyReason | null {
-  const near = trail.filter((step) => step.access === 'ALLOW' && !step.reportOnly);
+  const near = trail
+    .filter((step) => step.access === 'ALLOW' && !step.reportOnly)
+    .map(({ failed }) => ({
+      failed: failed.filter((one) => one !== 'people_unknown'),
+      isNobody: failed.includes('people_unknown'),
+    }));
   const byOne = near.filter(({ failed }) => failed.length === 1).map(({ failed }) => failed[0]);
   if (byOne.includes('network_unknown')) return 'sign-on.zone_unknown';
   if (byOne.includes('network')) return 'sign-on.outside_zone';
+  if (near.some(({ failed, isNobody }) => isNobody && failed.length === 0)) {
+    return 'sign-on.person_unknown';
+  }
   const byDevice = near.some(({ failed }) => failed.every((one) => ofDevice.includes(one)));
   return byDevice ? 'sign-on.device' : null;
+}
+
+// A rule that denies some people denies whoever may be one of them, until they say who they are.
+function deniedBy({ rule, conditions }: Evaluation, trail: readonly Step[]): Denied {
+  const isNobody = conditions.some(
+    ({ condition, status }) => condition === 'people' && status === 'UNDEFINED',
+  );
+  if (isNobody) return { rule, reason: 'sign-on.person_unknown', trail };
+  return { rule, reason: nearMiss(trail) ?? 'sign-on.rule', trail };
 }
 
 interface Denied {
@@ -131,11 +149,13 @@ interface Denied {
 }
 
 function deny(policy: SignOnPolicy, { rule, reason, trail }: Denied): Deny {
+  // Whoever has not signed in yet is not told what a rule says to those it denies.
+  const own = reason === 'sign-on.person_unknown' ? null : (rule?.message ?? null);
   return {
     action: 'deny',
     reason,
     rule: rule?.name ?? null,
-    message: rule?.message ?? reasons[reason].sentence,
+    message: own ?? reasons[reason].sentence,
     help: rule?.help ?? policy.help,
     trail,
   };
