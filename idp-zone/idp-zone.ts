@@ -6,12 +6,13 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Readiness } from '../runtime/readiness.ts';
 import type { Store as OpenStore } from '../runtime/state/state.ts';
-import type { IdpConfig } from './config/parse.ts';
+import { applicationsOf, type IdpConfig } from './config/parse.ts';
 import type { Locate } from './decision/place.ts';
 import type { SignOnPolicy } from './decision/sign-on.ts';
 import type { ZoneSource } from './decision/zone.ts';
 import { createAccounts } from './edge/accounts.ts';
 import { createAttempts } from './edge/attempts.ts';
+import { createAuthz } from './edge/authz.ts';
 import { createFeedReader } from './edge/feed.ts';
 import { createFindBlock, createGate } from './edge/gate.ts';
 import { createInteractions } from './edge/interaction.ts';
@@ -102,7 +103,8 @@ function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZo
   zones.update(options.policy.zones, options.policy.locate);
   const findBlock = createFindBlock(inForce);
   const callback = provider.callback();
-  listener.serve({ issuer, interactions, callback, facts, findBlock, telemetry, log });
+  const authz = config.authz && createAuthz({ ...config.authz, gate, facts, telemetry, accounts });
+  listener.serve({ issuer, interactions, authz, callback, facts, findBlock, telemetry, log });
   readiness.set('sign-in', 'ok');
   return {
     port: listener.port,
@@ -118,7 +120,7 @@ function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZo
       policy: () => signOn,
       zones: inForce,
       accounts,
-      clients: config.clients,
+      applications: applicationsOf(config),
       now: Date.now,
     }),
     async close() {

@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander';
 import { parseAddress } from '../../dtr-rules/address.ts';
 import { readMoment } from '../../dtr-rules/moment.ts';
+import { applicationsOf } from '../../idp-zone/config/parse.ts';
 import { platforms, risks } from '../../idp-zone/decision/conditions.ts';
 import { reasons } from '../../idp-zone/decision/reasons.ts';
 import type { TestOrigin } from '../../idp-zone/decision/run-tests.ts';
@@ -71,8 +72,9 @@ async function simulate(options: Options): Promise<ExitCode> {
 
 function questionOf(options: Options, { config, policy }: IdpPart): Question {
   const { user, app, group = [] } = options;
-  if (!config.clients.some(({ id }) => id === app)) {
-    const known = config.clients.map(({ id }) => id).join(', ');
+  const applications = applicationsOf(config);
+  if (!applications.includes(app)) {
+    const known = applications.join(', ');
     throw new UsageError(`there is no application \`${app}\`; applications are: ${known}`);
   }
   const unknown = (options.zone ?? []).find(

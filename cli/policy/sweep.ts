@@ -1,6 +1,7 @@
 // `zonegate policy sweep`: every user, from every place, with every kind of device, to every application, as a table.
 
 import type { Command } from 'commander';
+import { applicationsOf } from '../../idp-zone/config/parse.ts';
 import type { IdpPart } from '../load.ts';
 import { type ExitCode, print } from '../output.ts';
 import { createAsking, type DeviceWords, deviceOf, readIdp } from './asked.ts';
@@ -63,9 +64,9 @@ function rowsOf(idp: IdpPart, { user, app }: Options): readonly Row[] {
     .filter(({ usage }) => usage === 'POLICY')
     .map(({ name }) => [name]);
   const users = idp.config.users.filter(({ name }) => user?.includes(name) ?? true);
-  const clients = idp.config.clients.filter(({ id }) => app?.includes(id) ?? true);
+  const clients = applicationsOf(idp.config).filter((id) => app?.includes(id) ?? true);
   return users.flatMap(({ name, groups }) =>
-    clients.flatMap(({ id: client }) =>
+    clients.flatMap((client) =>
       [...places, []].flatMap((zones) =>
         Object.entries(devices).map(([device, words]): Row => {
           const origin = { kind: 'zones', zones } as const;

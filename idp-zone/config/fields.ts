@@ -18,6 +18,11 @@ export function addressRange() {
   return readAs<AddressRange>(readAddressRange);
 }
 
+export function isWithin(inner: AddressRange, outer: AddressRange): boolean {
+  const { family, first, last } = inner;
+  return family === outer.family && outer.first <= first && last <= outer.last;
+}
+
 /** Milliseconds since 1970. */
 export function moment() {
   return readAs<number>(readMoment);

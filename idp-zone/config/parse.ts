@@ -15,7 +15,7 @@ import type { SignOnFile, SignOnTest } from '../decision/run-tests.ts';
 import type { SignOnPolicy } from '../decision/sign-on.ts';
 import type { ZoneSource } from '../decision/zone.ts';
 import { parsePasswordHash } from '../edge/password.ts';
-import { addressRange, refuseDoubles } from './fields.ts';
+import { addressRange, isWithin, refuseDoubles } from './fields.ts';
 import { signOnFile } from './sign-on-schema.ts';
 import { zonesFile } from './zones-schema.ts';
 
@@ -118,6 +118,31 @@ const cookieSecret = secretText().refine(
   'expected a secret of at least 32 characters',
 );
 
+// A field that the proxy sets. Two names for one field would be read twice.
+const fieldName = () =>
+  z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, 'expected a field name of letters, digits and -');
+
+const authzSection = section({
+  peers: z.array(addressRange()).min(1),
+  apps: z.array(word()).min(1),
+  appField: optional(fieldName()),
+  userField: optional(fieldName()),
+  groupsField: optional(fieldName()),
+  signIn: optional(httpUrl()),
+}).superRefine(({ appField, userField, groupsField }, context) => {
+  if (groupsField !== null && userField === null) {
+    const message = 'key `userField` is missing: groups are those of a person';
+    context.addIssue({ code: 'custom', path: ['groupsField'], message, input: groupsField });
+  }
+  const fields = [appField, userField, groupsField].flatMap((one) => one?.toLowerCase() ?? []);
+  const taken = [...forwardedFields.map((one) => one.toLowerCase()), 'host'];
+  if (new Set([...fields, ...taken]).size === fields.length + taken.length) return;
+  const message = 'expected a field of its own for each, and none that says who the client is';
+  context.addIssue({ code: 'custom', message, input: fields });
+});
+
 export const idpSection = section({
   listen: listenAddress().prefault(':8445'),
   issuer: optional(issuer), // absent: the address listened on, which is enough on one machine
@@ -130,6 +155,7 @@ export const idpSection = section({
       timeout: durationMs({ minMs: 3_000, maxMs: MINUTE }).prefault('5s'),
     }).transform(({ peers, timeout }) => ({ peers, timeoutMs: timeout })),
   ),
+  authz: optional(authzSection),
   users: z.array(user).default([]),
   clients: z.array(client).default([]),
   keysFile: z.string().min(1),
@@ -139,11 +165,16 @@ export const idpSection = section({
   refreshTokenTtl: durationMs({ minMs: MINUTE, maxMs: YEAR }).prefault('30d'),
   sessionTtl: durationMs({ minMs: MINUTE, maxMs: YEAR }).prefault('12h'),
 })
-  .superRefine(({ issuer, listen, users, clients }, context) => {
+  .superRefine(({ issuer, listen, users, clients, authz, trustedProxies }, context) => {
     if (issuer === null && /^(|0\.0\.0\.0|::)$/.test(listen.host)) {
       const message =
         'key `issuer` is missing: this listens on every address, so none can be its name';
       context.addIssue({ code: 'custom', path: ['issuer'], message, input: issuer });
+    }
+    for (const [index, peer] of (authz?.peers ?? []).entries()) {
+      if (trustedProxies.some((range) => isWithin(peer, range))) continue;
+      const message = `\`${peer.text}\` is not in \`idp.trustedProxies\`, so nobody would believe whom it asks for`;
+      context.addIssue({ code: 'custom', path: ['authz', 'peers', index], message, input: peer });
     }
     refuseDoubles(users, 'users', context);
     const named = clients.map(({ id }) => ({ name: id }));
@@ -158,3 +189,8 @@ export const idpSection = section({
   }));
 
 export type IdpConfig = z.infer<typeof idpSection>;
+
+/** What sign-on rules can name as `clients`: those that people sign in to, and those that proxies ask about. */
+export function applicationsOf({ clients, authz }: IdpConfig): readonly string[] {
+  return [...new Set([...clients.map(({ id }) => id), ...(authz?.apps ?? [])])];
+}

@@ -1,10 +1,15 @@
 // The people of the provider's own directory, and whether a password is theirs.
+import type { Person } from '../decision/conditions.ts';
 import { checkPassword, decoyHash, type PasswordHash } from './password.ts';
 
 export interface Account {
   readonly name: string;
   readonly groups: readonly string[];
   readonly email: string | null;
+}
+
+export function personOf({ name, groups }: Account): Person {
+  return { user: name, groups };
 }
 
 export interface User extends Account {

@@ -1,9 +1,8 @@
 // Asks the policy about a person at the door: one snapshot of zones and rules for each question.
 import type { IncomingMessage } from 'node:http';
-import { unknownDevice } from '../decision/conditions.ts';
+import { type Person, unknownDevice } from '../decision/conditions.ts';
 import { judgeSignOn, type SignOnDecision, type SignOnPolicy } from '../decision/sign-on.ts';
 import { arrivalOf, type Blocked, blockOf, standingOf } from '../decision/zone.ts';
-import type { Account } from './accounts.ts';
 import type { ZonesInForce } from './live-zones.ts';
 import type { ReadFacts, RequestFacts } from './request-facts.ts';
 import type { Moment, Telemetry } from './telemetry.ts';
@@ -21,14 +20,13 @@ export interface Judged {
   record(at: Moment): void; // asking again to show a page is not another sign-on
 }
 
-export type Gate = (request: IncomingMessage, account: Account, client: string) => Judged;
+export type Gate = (request: IncomingMessage, person: Person, client: string) => Judged;
 
 export function createGate({ policy, zones, facts, telemetry }: GateOptions): Gate {
-  return (incoming, account, client) => {
+  return (incoming, { user, groups }, client) => {
     const from = facts(incoming);
     const { compiled, locate } = zones();
     const standing = standingOf(compiled, arrivalOf(from.chain, from.client, locate));
-    const { name: user, groups } = account;
     // Nothing is known about the device here yet: rules that ask for one let nobody in.
     const request = { user, groups, client, device: unknownDevice, now: Date.now(), ...standing };
     const decision = judgeSignOn(policy(), request);

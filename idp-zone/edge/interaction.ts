@@ -4,7 +4,7 @@ import type { InteractionResults } from 'oidc-provider';
 import { SessionNotFound } from 'oidc-provider/lib/helpers/errors.js';
 import type { Provider } from 'oidc-provider/lib/provider.js';
 import { type Reason, reasons } from '../decision/reasons.ts';
-import type { Accounts } from './accounts.ts';
+import { type Accounts, personOf } from './accounts.ts';
 import { sendPage } from './answer.ts';
 import type { Attempts } from './attempts.ts';
 import { describeDenial } from './denial.ts';
@@ -48,7 +48,7 @@ export function createInteractions(options: InteractionOptions): Interactions {
     const account = isDenied ? accounts.find(visit.accountId ?? '') : null;
     if (account === null) return await showLogin(visit, { user: '', reason: null });
     // Asked again, so that "try again" works once the tunnel is up.
-    const judged = gate(visit.request, account, visit.client);
+    const judged = gate(visit.request, personOf(account), visit.client);
     if (judged.decision.action === 'deny') return await showDenied(visit, judged);
     if (visit.reasons.length === 1) return await finish(visit, {});
     return await showLogin(visit, { user: account.name, reason: null });
@@ -60,7 +60,7 @@ export function createInteractions(options: InteractionOptions): Interactions {
     const [user, password] = [form?.get('user') ?? '', form?.get('password') ?? ''];
     const from = facts(request);
     const deny = async (reason: Reason) => {
-      telemetry.attempt({ from, user: user.slice(0, 256), client, reason });
+      telemetry.attempt('authorization', { from, user: user.slice(0, 256), client, reason });
       await showLogin(visit, { user, reason });
     };
     if (!attempts.take(user, from.client)) {
@@ -70,7 +70,7 @@ export function createInteractions(options: InteractionOptions): Interactions {
     const account = await accounts.verify(user, password);
     if (account === null) return await deny('sign-on.credentials');
     attempts.giveBack(user, from.client);
-    const judged = gate(request, account, client);
+    const judged = gate(request, personOf(account), client);
     judged.record('authorization');
     if (judged.decision.action === 'deny') return await showDenied(visit, judged);
     return await finish(visit, {

@@ -8,7 +8,8 @@ import { type AddressRange, compileAddressTable } from '../../dtr-rules/address.
 import type { Log } from '../../runtime/log.ts';
 import { expectProxyHeaders } from '../../runtime/proxy-protocol.ts';
 import { reasons } from '../decision/reasons.ts';
-import { protect, sendPage } from './answer.ts';
+import { explain, protect, sendPage } from './answer.ts';
+import type { AnswerAuthz } from './authz.ts';
 import type { FindBlock } from './gate.ts';
 import type { Interactions } from './interaction.ts';
 import { errorPage } from './pages.ts';
@@ -36,6 +37,7 @@ export interface ListenOptions extends KeyPair {
 export interface HandlerOptions {
   readonly issuer: string;
   readonly interactions: Interactions;
+  readonly authz: AnswerAuthz | null;
   readonly callback: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly facts: ReadFacts;
   readonly findBlock: FindBlock;
@@ -116,6 +118,8 @@ async function answer(
       handler.telemetry.blocked(from, blocked);
       return sendBlocked(response, from.id);
     }
+    // Asked by proxies, which put the name of what they protect into Host.
+    if (handler.authz?.(request, response) === true) return;
     if (!isForIssuer(request, handler.issuer)) return misdirected(handler, request, response);
     const path = request.url?.split('?', 1)[0] ?? '';
     const [, uid] = /^\/interaction\/([\w-]{1,64})$/.exec(path) ?? [];
@@ -160,6 +164,7 @@ function sendBlocked(response: ServerResponse, id: string): void {
   const { status, sentence } = reasons[code];
   const content = errorPage({ title: 'You cannot sign in here', message: sentence, code, id });
   response.setHeader('connection', 'close');
+  explain(response, id, code);
   sendPage(response, status, content);
 }
 

@@ -47,6 +47,26 @@ ${facts({ Reason: reason, 'Your address': address ?? 'unknown', Reference: id })
   );
 }
 
+export interface RefusedPage {
+  readonly message: string;
+  readonly help: string | null;
+  readonly signIn: string | null;
+  readonly reason: string;
+  readonly id: string;
+  readonly address: string | null;
+}
+
+/** What a proxy may show in place of the application it protects. */
+export function refusedPage({ message, help, signIn, reason, id, address }: RefusedPage): string {
+  return page(
+    'You cannot go there',
+    html`${alert(message)}
+${signIn === null ? null : html`<p><a class="button" href="${signIn}">Sign in</a></p>`}
+${help === null ? null : html`<p><a href="${help}" rel="noreferrer">What you can do about it</a></p>`}
+${facts({ Reason: reason, 'Your address': address ?? 'unknown', Reference: id })}`,
+  );
+}
+
 export interface ErrorPage {
   readonly title: string;
   readonly message: string;

@@ -11,7 +11,7 @@ import { base, Check } from 'oidc-provider/lib/helpers/interaction_policy/index.
 import { Provider } from 'oidc-provider/lib/provider.js';
 import type { Log } from '../../runtime/log.ts';
 import type { Store } from '../state/store.ts';
-import type { Account, Accounts } from './accounts.ts';
+import { type Account, type Accounts, personOf } from './accounts.ts';
 import { describeDenial } from './denial.ts';
 import type { Gate, Judged } from './gate.ts';
 import type { KeySet } from './keys.ts';
@@ -64,7 +64,9 @@ export function createProvider(options: ProviderOptions): Provider {
   function judge(ctx: KoaContextWithOIDC, accountId: string | undefined): Judged | null {
     const account = accounts.find(accountId ?? '');
     const client = ctx.oidc.client?.clientId;
-    return account === null || client === undefined ? null : gate(ctx.req, account, client);
+    return account === null || client === undefined
+      ? null
+      : gate(ctx.req, personOf(account), client);
   }
 
   // Runs when an authorization request arrives and again when a sign-in comes back, so a session that is still open

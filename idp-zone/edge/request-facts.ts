@@ -9,6 +9,7 @@ export interface RequestFacts {
   readonly id: string; // on pages, in errors and in the log: the same
   readonly chain: readonly Address[];
   readonly client: Address | null;
+  readonly isNamed: boolean; // by a trusted proxy; false: the client is whoever connected, or a proxy of ours
 }
 
 export type ReadFacts = (request: IncomingMessage) => RequestFacts;
@@ -36,6 +37,8 @@ export function createFactsReader(options: FactsOptions): ReadFacts {
     const fields = request.headersDistinct[field.toLowerCase()];
     const forwarded = fields === undefined ? null : fields.join(',');
     const chain = clientChain({ peer: peerOf(request.socket), field, forwarded }, trusted);
-    return { id: randomUUID(), chain, client: clientAddress(chain, trusted) };
+    const client = clientAddress(chain, trusted);
+    const isNamed = chain.slice(0, -1).some((hop) => trusted.find(hop).length === 0);
+    return { id: randomUUID(), chain, client, isNamed };
   }
 }

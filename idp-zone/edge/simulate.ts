@@ -11,7 +11,7 @@ export interface SimulateOptions {
   readonly policy: () => SignOnPolicy;
   readonly zones: () => ZonesInForce;
   readonly accounts: Accounts;
-  readonly clients: readonly { readonly id: string }[];
+  readonly applications: readonly string[];
   readonly now: () => number;
 }
 
@@ -76,11 +76,10 @@ function troubleOf(given: unknown): string {
 
 function requestOf(
   { appInstance, policyContext: context }: Question,
-  { accounts, clients, zones, now }: SimulateOptions,
+  { accounts, applications, zones, now }: SimulateOptions,
 ): SignOnRequest | string {
   const { user, groups, device, risk } = context;
-  if (!clients.some(({ id }) => id === appInstance))
-    return `there is no application \`${appInstance}\``;
+  if (!applications.includes(appInstance)) return `there is no application \`${appInstance}\``;
   if ((user === undefined) === (groups === undefined)) return 'expected either `user` or `groups`';
   const account = user === undefined ? null : accounts.find(user.id);
   if (user !== undefined && account === null) return `there is no user \`${user.id}\``;

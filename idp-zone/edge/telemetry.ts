@@ -6,20 +6,20 @@ import type { SignOnDecision } from '../decision/sign-on.ts';
 import type { Blocked } from '../decision/zone.ts';
 import type { RequestFacts } from './request-facts.ts';
 
-export type Moment = 'authorization' | 'code' | 'refresh';
+export type Moment = 'authorization' | 'code' | 'refresh' | 'authz';
 
 export interface Telemetry {
   decision(at: Moment, event: DecisionEvent): void;
   // Denied before anything was asked.
   blocked(from: RequestFacts, by: Blocked): void;
   // Denied before any policy was asked.
-  attempt(event: AttemptEvent): void;
+  attempt(at: Moment, event: AttemptEvent): void;
   readonly feedFailures: Counter;
 }
 
 export interface DecisionEvent {
   readonly from: RequestFacts;
-  readonly user: string;
+  readonly user: string | null;
   readonly client: string;
   readonly zones: readonly string[];
   readonly decision: SignOnDecision;
@@ -27,8 +27,8 @@ export interface DecisionEvent {
 
 export interface AttemptEvent {
   readonly from: RequestFacts;
-  readonly user: string;
-  readonly client: string;
+  readonly user: string | null;
+  readonly client: string | null;
   readonly reason: Reason;
 }
 
@@ -41,6 +41,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
     authorization: counter('zonegate_signon_decisions_total', 'Sign-on decisions by outcome.'),
     code: counter('zonegate_signon_code_decisions_total', 'Code exchanges decided, by outcome.'),
     refresh: counter('zonegate_signon_refresh_decisions_total', 'Refreshes decided, by outcome.'),
+    authz: counter('zonegate_authz_decisions_total', 'Questions of proxies decided, by outcome.'),
   };
   const blockedRequests = metrics.counter(
     'zonegate_signon_blocked_requests_total',
@@ -78,9 +79,9 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
         log.warn({ ...fields, ...denied }, 'sign-on denied');
       }
     },
-    attempt({ from, user, client, reason }) {
-      counters.authorization[reason].inc();
-      const denied = { 'event.outcome': 'failure', 'zonegate.reason': reason };
+    attempt(at, { from, user, client, reason }) {
+      counters[at][reason].inc();
+      const denied = { 'zonegate.at': at, 'event.outcome': 'failure', 'zonegate.reason': reason };
       log.warn({ ...commonFields(from, user, client), ...denied }, 'sign-on denied');
     },
     feedFailures: metrics.counter(
@@ -90,7 +91,7 @@ export function createTelemetry(metrics: Metrics, log: Log): Telemetry {
   };
 }
 
-function commonFields(from: RequestFacts, user: string, client: string) {
+function commonFields(from: RequestFacts, user: string | null, client: string | null) {
   return {
     'event.name': 'zonegate.sign_on',
     'zonegate.id': from.id,

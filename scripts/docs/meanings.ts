@@ -12,6 +12,7 @@ export const folded: Readonly<Record<string, string>> = {
   'zones[].gateways': 'a list or text: addresses, blocks, spans',
   'zones[].proxies': 'a list or text: addresses, blocks, spans',
   'idp.proxyProtocol.peers': 'a list, each an address, a block or a span',
+  'idp.authz.peers': 'a list, each an address, a block or a span',
   'exceptions[].until': 'a moment',
   'tests[].at': 'a moment',
   'tests[].address': 'an IPv4 or IPv6 address',
@@ -310,6 +311,15 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'idp.proxyProtocol.peers':
     'they speak the PROXY protocol, v1 or v2: from them the header is mandatory, nobody else is served',
   'idp.proxyProtocol.timeout': 'how long its header may take',
+  'idp.authz': 'the endpoint that proxies ask, `/authz`; see [authz.md](authz.md)',
+  'idp.authz.peers':
+    'proxies that may ask, each among `idp.trustedProxies`; everybody else is refused',
+  'idp.authz.apps': 'the applications they may ask about, as in `clients` of sign-on rules',
+  'idp.authz.appField': 'the field that names the application when the path does not',
+  'idp.authz.userField':
+    'the field in which they say who it is, once they have verified it; left out: nobody is known',
+  'idp.authz.groupsField': 'the field with the groups, by comma; left out: those of `idp.users`',
+  'idp.authz.signIn': 'where somebody who is not known can sign in; on the page and in the answer',
   'idp.users': 'who may sign in',
   'idp.users[].name': 'the user name',
   'idp.users[].password': 'a scrypt hash, never a password',

@@ -10,7 +10,7 @@ import { parseRuleFile } from '../../dtr-rules/parse.ts';
 import { runRuleTests } from '../../dtr-rules/run-tests.ts';
 import { gatewaySchema } from '../../gateway/config/config.ts';
 import { parseInventory } from '../../gateway/posture/inventory.ts';
-import { parseSignOn, parseZones } from '../../idp-zone/config/parse.ts';
+import { idpSection, parseSignOn, parseZones } from '../../idp-zone/config/parse.ts';
 import { parseWith } from '../../runtime/schema.ts';
 import { configurationFiles } from '../../scripts/docs/configuration.ts';
 import { stages } from '../../scripts/docs/reasons.ts';
@@ -89,6 +89,10 @@ function issuesOf(name: string, value: unknown): readonly unknown[] {
     case 'zonegate.yaml': {
       // A part of the file: what is wrong with the parts that are not shown is no concern of it.
       const shown = Object.keys(value as object);
+      if (shown.join() === 'idp') {
+        const issues = issuesIn(parseWith(idpSection)((value as { readonly idp: unknown }).idp));
+        return issues.filter(({ message }) => !message.includes('missing'));
+      }
       const issues = issuesIn(parseWith(gatewaySchema())(value));
       return issues.filter(
         ({ path, message }) => shown.includes(String(path[0])) || !message.includes('missing'),

@@ -34,6 +34,8 @@ before(async () => {
     - { name: bob, password: "${hash}" }
   clients:
     - { id: office365, public: true, redirectUris: ["https://app.example/cb"] }
+  trustedProxies: [10.0.0.5]
+  authz: { peers: [10.0.0.5], apps: [wiki] }
 `,
     files: {
       'zones.yaml': 'zones: [{ name: egress, gateways: 203.0.113.8 }]\n',
@@ -47,6 +49,23 @@ after(() => stack.disposeAsync());
 
 const simulate = (...args: readonly string[]) =>
   zonegate('policy', 'simulate', '--app', 'office365', '--config', config, ...args);
+
+test('what proxies ask about is an application like the others', async () => {
+  const { code, stdout, stderr } = await simulate(
+    '--user',
+    'bob',
+    '--zone',
+    'egress',
+    '--app',
+    'wiki',
+  );
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /bob.* to wiki/);
+  assert.match(
+    (await simulate('--user', 'bob', '--zone', 'egress', '--app', 'mail')).stderr,
+    /are: office365, wiki/,
+  );
+});
 
 test('only managed devices: the rule that lets in, and the device it takes', async () => {
   const ann = ['--user', 'ann', '--ip', '203.0.113.8'] as const;
@@ -116,10 +135,15 @@ for (const [args, said] of misused) {
 test('the sweep is every user, place, device and application, and no formula for a spreadsheet', async () => {
   const csv = await zonegate('policy', 'sweep', '--csv', '--config', config);
   const lines = csv.stdout.trimEnd().split('\n');
-  assert.equal(lines.length, 1 + 2 * 1 * 2 * 5);
+  assert.equal(lines.length, 1 + 2 * 2 * 2 * 5);
   assert.equal(lines[0], 'user,app,place,device,result,by');
   const passing = lines.filter((line) => line.includes(',ALLOW,'));
-  assert.deepEqual(passing, ['ann,office365,egress,compliant,ALLOW,staff on managed devices']);
+  assert.deepEqual(
+    passing,
+    ['office365', 'wiki'].map(
+      (app) => `ann,${app},egress,compliant,ALLOW,staff on managed devices`,
+    ),
+  );
   assert.ok(lines.includes(`ann,office365,-,compliant,sign-on.outside_zone,"'=everybody, else"`));
   const table = await zonegate('policy', 'sweep', '--user', 'ann', '--config', config);
   assert.match(table.stdout, /^user +app +place +device +result +by$/m);

@@ -15,7 +15,7 @@ export interface Clients {
 
 interface Sent {
   readonly method?: 'GET' | 'POST' | 'DELETE';
-  readonly headers?: Record<string, string>;
+  readonly headers?: Record<string, string | string[]>;
   readonly body?: string;
 }
 

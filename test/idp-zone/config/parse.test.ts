@@ -332,6 +332,33 @@ test('a password hash is checked when it is read and never shown', () => {
   assert.match(of(HASH.replace('1024', '16777216')), /expected a hash/);
 });
 
+test('a proxy that asks is a trusted one, and no field has two meanings', () => {
+  const of = (authz: object) =>
+    said(
+      parseIdp({
+        ...IDP,
+        trustedProxies: ['10.0.0.0/24', '2001:db8::/64'],
+        authz: { peers: ['10.0.0.5'], apps: ['wiki'], ...authz },
+      }),
+    ).join();
+  assert.equal(of({ userField: 'Remote-User', groupsField: 'Remote-Groups' }), '');
+  assert.equal(of({ peers: ['10.0.0.0/24', '2001:db8::5'] }), '');
+  for (const peer of ['10.0.1.5', '10.0.0.0/23', '2001:db8::/63', '::ffff:a00:5']) {
+    assert.match(
+      of({ peers: [peer] }),
+      /^authz\.peers\.0: .* is not in `idp\.trustedProxies`/,
+      peer,
+    );
+  }
+  assert.match(of({ peers: [] }), /^authz\.peers/);
+  assert.match(of({ apps: [] }), /^authz\.apps/);
+  assert.match(of({ groupsField: 'Remote-Groups' }), /key `userField` is missing/);
+  for (const field of ['X-Forwarded-For', 'forwarded', 'Host', 'x-app']) {
+    assert.match(of({ appField: 'X-App', userField: field }), /a field of its own/, field);
+  }
+  assert.match(of({ userField: 'Remote_User' }), /a field name of letters/);
+});
+
 test('users and clients are named once', () => {
   const user = { name: 'ann', password: HASH };
   const client = { id: 'app', public: true, redirectUris: ['https://app.example/cb'] };
