@@ -38,7 +38,12 @@ export function createInForce(options: InForceOptions): InForce {
     'zonegate_config_last_reload_success_timestamp_seconds',
     'When the configuration in force was read.',
   );
+  const isLatest = metrics.gauge(
+    'zonegate_config_last_reload_successful',
+    'Whether the configuration in force is the one in the files; 0: a changed one was refused.',
+  );
   watchExpiry(metrics, () => loaded);
+  isLatest.set(1);
   loadedAt.set(Date.now() / 1000);
   readiness.set('policy', 'ok');
   warn(loaded, log);
@@ -48,6 +53,7 @@ export function createInForce(options: InForceOptions): InForce {
       loaded = next;
       warn(loaded, log);
       loadedAt.set(Date.now() / 1000);
+      isLatest.set(1);
       reloads.ok.inc();
       readiness.set('policy', 'ok');
       log.info(
@@ -57,6 +63,7 @@ export function createInForce(options: InForceOptions): InForce {
       return restartNeeded(started, loaded.config);
     },
     refused(summary) {
+      isLatest.set(0);
       reloads.failed.inc();
       readiness.set('policy', `the changed configuration is not in force: ${summary}`);
     },

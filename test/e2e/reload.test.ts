@@ -53,6 +53,8 @@ after(() => stack.disposeAsync());
 const reloads = (result: 'ok' | 'failed') =>
   running.metric(`zonegate_config_reloads_total{result="${result}"}`);
 
+const isLatest = () => running.metric('zonegate_config_last_reload_successful');
+
 /** The reason for which the healthy device is refused a target. */
 async function refusalOf(target: string): Promise<unknown> {
   const pem = (name: string) => running.text(name);
@@ -97,12 +99,14 @@ for (const { file, from, to, at } of breaks) {
     assert.equal(unready.status, 503);
     assert.ok(unready.text.includes(`not in force: ${place}`), unready.text);
     assert.equal(await reloads('failed'), failedBefore + 1);
+    assert.equal(await isLatest(), 0);
     assert.equal(await refusalOf('www.gambling.example:443'), 'rules.block');
 
     const okBefore = await reloads('ok');
     assert.equal((await running.edit({ [file]: good })).ok, true);
     assert.equal((await running.api('GET', '/readyz')).status, 200);
     assert.equal(await reloads('ok'), okBefore + 1);
+    assert.equal(await isLatest(), 1);
     assert.equal(await refusalOf('www.gambling.example:443'), 'rules.block');
   });
 }
