@@ -1,6 +1,7 @@
 // Writes the generated parts of docs/*.md from the product itself; with --check it only names the files that differ.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { alertParts } from './docs/alerts.ts';
 import { fieldTable, keyTable } from './docs/configuration.ts';
 import { metricTable } from './docs/metrics.ts';
 import { reasonTable, signOnReasonTable } from './docs/reasons.ts';
@@ -16,6 +17,7 @@ const writers: Readonly<Record<string, (words: readonly string[]) => string | Pr
   reasons: ([stage = '']) => reasonTable(stage),
   'sign-on-reasons': () => signOnReasonTable(),
   metrics: () => metricTable(),
+  alerts: () => alertParts(),
 };
 
 export interface Document {

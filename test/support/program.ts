@@ -68,7 +68,16 @@ export function startNode(
   args: readonly string[],
   output: 'pipe' | 'ignore' = 'pipe',
 ): RunningCommand {
-  const child = spawn(process.execPath, args, {
+  return startProgram(process.execPath, args, output);
+}
+
+/** Any program, left running. */
+export function startProgram(
+  command: string,
+  args: readonly string[],
+  output: 'pipe' | 'ignore' = 'pipe',
+): RunningCommand {
+  const child = spawn(command, args, {
     cwd: root,
     env: plainEnvironment(),
     stdio: ['ignore', output, 'pipe'],
