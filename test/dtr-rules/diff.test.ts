@@ -554,6 +554,79 @@ test('of a rule that names a host and an address only the address changes when a
   ]);
 });
 
+test('a name that a rule has come to name itself is told once, not again for where it leads', () => {
+  const named = (...names: readonly string[]): Written => ['TUNNEL', names, { id: 'named' }];
+  const ten = (...destinations: readonly string[]): Written => [
+    'BLOCK',
+    destinations,
+    { id: 'ten' },
+  ];
+  const before = [named('a.com', 'b.com'), ten('10.0.0.0/8')];
+  const after = [ten('10.0.0.0/8', 'a.com'), named('b.com')];
+  assert.deepEqual(told(fileOf(before), fileOf(after)), [
+    'names a.com: TUNNEL by named, then BLOCK by ten',
+    'leading b.com and 10.0.0.0-10.255.255.255: TUNNEL by named, then BLOCK by ten',
+  ]);
+});
+
+test('names that lead to two addresses are told though the names of other rules all stand before', () => {
+  const at = (id: string, action: string, address: string): Written => [action, [address], { id }];
+  const p = at('p', 'TUNNEL', '10.0.0.1');
+  const q = at('q', 'BLOCK', '10.0.0.2');
+  const r = at('r', 'BYPASS', '10.0.0.3');
+  const s = at('s', 'BLOCK', '10.0.0.4');
+  const all: Written = ['TUNNEL', ['*.*', '*'], { id: 'all' }];
+  // After, `all` leaves `p` and `s` no name to decide, but `q` stands above it.
+  assert.deepEqual(told(fileOf([r, p, s, q, all]), fileOf([q, all, p, s, r])), [
+    'leading *.* and 10.0.0.3: BYPASS by r, then TUNNEL by all',
+    'leading *.* and 10.0.0.1: TUNNEL by p, then TUNNEL by all',
+    'leading *.* and 10.0.0.4: BLOCK by s, then TUNNEL by all',
+    'leading * and 10.0.0.3 and 10.0.0.2: BYPASS by r, then BLOCK by q',
+    'leading * and 10.0.0.1 and 10.0.0.2: TUNNEL by p, then BLOCK by q',
+    'leading * and 10.0.0.4 and 10.0.0.2: BLOCK by s, then BLOCK by q',
+    'addresses 10.0.0.1: TUNNEL by p, then TUNNEL by all',
+    'addresses 10.0.0.3: BYPASS by r, then TUNNEL by all',
+    'addresses 10.0.0.4: BLOCK by s, then TUNNEL by all',
+  ]);
+});
+
+test('wildcards that no name or no port has in common are told apart, and what they share is told', () => {
+  const one = (destination: string): Written => ['TUNNEL', [destination], { id: 'one' }];
+  const other = (destination: string): Written => ['BLOCK', [destination], { id: 'other' }];
+  assert.deepEqual(told(fileOf([one('*.a.com:80')]), fileOf([other('*.a.com:443')])), [
+    'names *.a.com:80-80: TUNNEL by one, then BYPASS by default',
+    'names *.a.com:443-443: BYPASS by default, then BLOCK by other',
+  ]);
+  assert.deepEqual(told(fileOf([one('a*')]), fileOf([other('b*')])), [
+    'names a*: TUNNEL by one, then BYPASS by default',
+    'names b*: BYPASS by default, then BLOCK by other',
+  ]);
+  assert.deepEqual(told(fileOf([one('a*')]), fileOf([other('*.com')])), [
+    'names a* and *.com: TUNNEL by one, then BLOCK by other',
+    'names a*: TUNNEL by one, then BYPASS by default',
+    'names *.com: BYPASS by default, then BLOCK by other',
+  ]);
+});
+
+test('what other wildcards take only together does not change', () => {
+  const ends = Array.from('abcdefghijklmnopqrstuvwxyz0123456789_-', (one) => `*${one}`);
+  const rules = (action: string) =>
+    fileOf([
+      ['TUNNEL', ends],
+      [action, ['*x*']],
+    ]);
+  assert.deepEqual(told(rules('TUNNEL'), rules('BLOCK')), []);
+});
+
+test('names that lead to two addresses are told for the ports at which a name is left', () => {
+  const ten: Written = ['TUNNEL', ['10.0.0.0/8:443'], { id: 'ten' }];
+  const eleven: Written = ['BLOCK', ['11.0.0.0/8:443'], { id: 'eleven' }];
+  const all: Written = ['TUNNEL', ['*:443'], { id: 'all' }];
+  assert.deepEqual(told(fileOf([ten, eleven, all]), fileOf([eleven, ten, all])), [
+    'leading * and 10.0.0.0-10.255.255.255 and 11.0.0.0-11.255.255.255:443-443: TUNNEL by ten, then BLOCK by eleven',
+  ]);
+});
+
 test('many names of one rule are told together where they lead to what another takes', () => {
   const names = Array.from({ length: 12 }, (_, i) => `n${i}.com`);
   const many: Written = ['TUNNEL', names, { id: 'many' }];
