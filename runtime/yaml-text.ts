@@ -12,6 +12,7 @@ import {
   type Scalar,
   type YAMLError,
 } from 'yaml';
+import { firstTooDeep, MAX_DEPTH } from './yaml-depth.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -44,12 +45,17 @@ export interface YamlText {
 const MAX_ALIASES = 10_000;
 
 export function readYamlText(text: string): YamlText {
+  const deep = firstTooDeep(text);
+  if (deep !== null) return tooDeep(deep);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' });
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
+  // Its stack was not enough for it: indentation that goes on and on.
+  const exhausted = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION');
+  if (exhausted !== undefined) return tooDeep(placeAt(exhausted.pos[0]));
   const problems = [...document.errors, ...document.warnings].map((error) => ({
     ...describe(error, text),
     path: [],
@@ -71,6 +77,18 @@ export function readYamlText(text: string): YamlText {
     scalars,
     value: () => document.toJS({ maxAliasCount: MAX_ALIASES }),
     place: (path, part) => placeAt(offsetOf(document, path, part)),
+  };
+}
+
+/** One sentence: nothing can be said of what stands inside. */
+function tooDeep(place: Place): YamlText {
+  const message = `values stand inside one another more than ${MAX_DEPTH} deep`;
+  const hint = 'no file needs that: see whether a bracket is missing';
+  return {
+    problems: [{ message, hint, path: [], place }],
+    scalars: [],
+    value: () => null,
+    place: () => place,
   };
 }
 

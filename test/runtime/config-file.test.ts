@@ -74,6 +74,40 @@ test('every issue of the schema stands at its line and column', async (context) 
   ]);
 });
 
+const nested: readonly (readonly [what: string, text: string, place: string])[] = [
+  ['lists', `a: 1\nb: ${'['.repeat(100_000)}`, '2:104'],
+  ['closed lists', `${'['.repeat(101)}${']'.repeat(101)}`, '1:101'],
+  ['megabytes of lists', '['.repeat(5_000_000), '1:101'],
+  ['maps', '{a: '.repeat(100_000), '1:401'],
+  ['list items on a line', '- '.repeat(100_000), '1:201'],
+  ['keys on a line', '? '.repeat(100_000), '1:201'],
+];
+
+for (const [what, text, place] of nested) {
+  test(`${what} without an end are one sentence`, async (context) => {
+    const sentence = 'values stand inside one another more than 100 deep';
+    const hint = 'no file needs that: see whether a bracket is missing';
+    assert.deepEqual(await issuesOf(context, text), [
+      `zonegate.yaml:${place}: ${sentence} (${hint})`,
+    ]);
+  });
+}
+
+test('indentation without an end is one sentence', async (context) => {
+  const text = Array.from({ length: 3_000 }, (_, i) => `${' '.repeat(i)}a:`).join('\n');
+  const [issue, ...more] = await issuesOf(context, text);
+  assert.match(issue ?? '', /: values stand inside one another more than 100 deep/);
+  assert.deepEqual(more, []);
+});
+
+test('brackets that are text, or beside one another, stand in nothing', async (context) => {
+  const open = '['.repeat(200);
+  const beside = '[], {}, '.repeat(200);
+  const text = `a: "${open}"\nb: |\n  [\nc: [${beside}]\nd:\n${'  - [x]\n'.repeat(200)}`;
+  const result = await read(context, text, anything);
+  assert.ok(result.ok);
+});
+
 test('secrets are put in from the environment and from files', async (context) => {
   const folder = await folderOf(context, { token: 'from-a-file\n' });
   const file = join(folder, 'zonegate.yaml');
