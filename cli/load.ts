@@ -169,7 +169,7 @@ async function loadIdp(common: Common, config: IdpConfig, main: ConfigFile<unkno
   const zones = await readConfigFile(resolve(folder, common.zones), parseZones);
   const signOn = await readConfigFile(resolve(folder, common.signOn), parseSignOn);
   const { certificate, key } = config.tls;
-  const inputs = [common.zones, common.signOn, certificate, key].map((name) =>
+  const inputs = [common.zones, common.signOn, certificate, key, config.keysFile].map((name) =>
     resolve(folder, name),
   );
   const issues: PlacedIssue[] = await checkMaterial(config, main);

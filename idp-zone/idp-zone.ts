@@ -16,8 +16,8 @@ import { createAuthz } from './edge/authz.ts';
 import { createFeedReader } from './edge/feed.ts';
 import { createFindBlock, createGate } from './edge/gate.ts';
 import { createInteractions } from './edge/interaction.ts';
-import { type KeySet, readKeys } from './edge/keys.ts';
 import { createListener, type KeyPair, type Listener } from './edge/listener.ts';
+import { type LiveKeys, openLiveKeys } from './edge/live-keys.ts';
 import { createLiveZones, type LiveZones } from './edge/live-zones.ts';
 import { createProvider } from './edge/provider.ts';
 import { createFactsReader } from './edge/request-facts.ts';
@@ -28,6 +28,10 @@ import { schema, type Tables } from './state/tables.ts';
 
 // A sign-in begun by a stranger is about a kilobyte.
 const MAX_STRANGERS = 100_000;
+// Applications read the keys again within a day, or when they meet one they do not know.
+const KEY_LEAD_MS = 24 * 3_600_000;
+// Clocks differ.
+const KEY_SPARE_MS = 5 * 60_000;
 
 export interface IdpPolicy {
   readonly zones: readonly ZoneSource[];
@@ -48,19 +52,21 @@ export interface IdpZoneOptions {
 export interface IdpZone {
   readonly port: number;
   readonly issuer: string;
-  update(policy: IdpPolicy): void; // reads the certificate again too
+  update(policy: IdpPolicy): void; // reads certificate and signing keys again too
   renewCertificate(): Promise<void>;
+  renewKeys(): Promise<void>;
   readonly simulate: Simulate; // asks what is in force, and signs nobody in
   close(): Promise<void>;
 }
 
 export async function createIdpZone(options: IdpZoneOptions): Promise<IdpZone> {
-  const { config, folder } = options;
-  const keys = await readKeys(resolve(folder, config.keysFile));
+  const { config } = options;
   const { proxyProtocol } = config;
   const store = await openSignIns(options);
   const opened: { close(): Promise<void> }[] = [store];
   try {
+    const keys = await openKeys(options);
+    opened.unshift(keys);
     const listener = await createListener({
       ...config.listen,
       ...(await readPair(options)),
@@ -77,7 +83,7 @@ export async function createIdpZone(options: IdpZoneOptions): Promise<IdpZone> {
 
 interface Parts {
   readonly listener: Listener;
-  readonly keys: KeySet;
+  readonly keys: LiveKeys;
   readonly store: Store;
 }
 
@@ -93,18 +99,34 @@ function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZo
   const facts = createFactsReader({ ...config, peerOf });
   const accounts = createAccounts(config.users);
   const gate = createGate({ policy: () => signOn, zones: inForce, facts, telemetry });
-  const provider = createProvider({ ...config, issuer, keys, accounts, gate, facts, store, log });
   const attempts = createAttempts(Date.now);
   const names = new Map(config.clients.map(({ id, name }) => [id, name ?? id]));
   const clientName = (id: string) => names.get(id) ?? id;
-  const parts = { provider, accounts, attempts, gate, facts, telemetry, clientName };
-  const interactions = createInteractions(parts);
+  // A provider knows its keys from its beginning to its end; what it remembers is in the store.
+  const withKeys = () => {
+    const parts = { accounts, gate, facts, store, log };
+    const provider = createProvider({ ...config, ...parts, issuer, keys: keys.current() });
+    const asked = { provider, accounts, attempts, gate, facts, telemetry, clientName };
+    return { interactions: createInteractions(asked), callback: provider.callback() };
+  };
+  let serving = withKeys();
+  keys.onChange(() => {
+    serving = withKeys();
+  });
 
   zones.update(options.policy.zones, options.policy.locate);
   const findBlock = createFindBlock(inForce);
-  const callback = provider.callback();
   const authz = config.authz && createAuthz({ ...config.authz, gate, facts, telemetry, accounts });
-  listener.serve({ issuer, interactions, authz, callback, facts, findBlock, telemetry, log });
+  listener.serve({
+    issuer,
+    interactions: (...visit) => serving.interactions(...visit),
+    authz,
+    callback: (...visit) => serving.callback(...visit),
+    facts,
+    findBlock,
+    telemetry,
+    log,
+  });
   readiness.set('sign-in', 'ok');
   return {
     port: listener.port,
@@ -114,7 +136,9 @@ function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZo
       zones.update(policy.zones, policy.locate);
       signOn = policy.signOn;
       void renewCertificate(options, listener);
+      void keys.refresh();
     },
+    renewKeys: () => keys.refresh(),
     renewCertificate: () => renewCertificate(options, listener),
     simulate: createSimulate({
       policy: () => signOn,
@@ -127,9 +151,17 @@ function serve(options: IdpZoneOptions, { listener, keys, store }: Parts): IdpZo
       readiness.set('sign-in', 'it is closed');
       zones.close();
       await listener.close();
+      await keys.close();
       await store.close();
     },
   };
+}
+
+function openKeys({ config, folder, log, readiness }: IdpZoneOptions): Promise<LiveKeys> {
+  const { keysFile, keyRotationMs, accessTokenTtlMs } = config;
+  const times = { leadMs: KEY_LEAD_MS, keepMs: accessTokenTtlMs + KEY_SPARE_MS };
+  const plan = keyRotationMs === null ? null : { everyMs: keyRotationMs, ...times };
+  return openLiveKeys({ file: resolve(folder, keysFile), plan, now: Date.now, log, readiness });
 }
 
 /** Whoever was signed in before the last stop still is. */

@@ -66,6 +66,7 @@ function unknownRule(
 }
 
 const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 const YEAR = 365 * 24 * 60 * MINUTE;
 
 const word = () => z.string().regex(/^[\w.@+-]{1,128}$/, 'expected letters, digits and . _ @ + -');
@@ -159,6 +160,7 @@ export const idpSection = section({
   users: z.array(user).default([]),
   clients: z.array(client).default([]),
   keysFile: z.string().min(1),
+  keyRotation: optional(durationMs({ minMs: 2 * DAY, maxMs: YEAR })),
   // The first signs, the others are still believed: for changing it without signing everybody out.
   cookieSecret: z.union([cookieSecret.transform((text) => [text]), z.array(cookieSecret).min(1)]),
   accessTokenTtl: durationMs({ minMs: MINUTE, maxMs: YEAR }).prefault('10m'),
@@ -180,13 +182,16 @@ export const idpSection = section({
     const named = clients.map(({ id }) => ({ name: id }));
     refuseDoubles(named, 'clients', context);
   })
-  .transform(({ accessTokenTtl, refreshTokenTtl, sessionTtl, cookieSecret, ...rest }) => ({
-    ...rest,
-    cookieSecrets: cookieSecret,
-    accessTokenTtlMs: accessTokenTtl,
-    refreshTokenTtlMs: refreshTokenTtl,
-    sessionTtlMs: sessionTtl,
-  }));
+  .transform(
+    ({ accessTokenTtl, refreshTokenTtl, sessionTtl, cookieSecret, keyRotation, ...rest }) => ({
+      ...rest,
+      cookieSecrets: cookieSecret,
+      keyRotationMs: keyRotation,
+      accessTokenTtlMs: accessTokenTtl,
+      refreshTokenTtlMs: refreshTokenTtl,
+      sessionTtlMs: sessionTtl,
+    }),
+  );
 
 export type IdpConfig = z.infer<typeof idpSection>;
 

@@ -1,10 +1,10 @@
-// The signing keys of the provider: a file of private JSON Web Keys, made on the first start.
-import { createPrivateKey, generateKeyPair, type JsonWebKey, randomUUID } from 'node:crypto';
-import { link, mkdir, open, unlink, writeFile } from 'node:fs/promises';
+// The signing keys of the provider: a file of private JSON Web Keys, made on the first start and changed as planned.
+import { createPrivateKey, generateKeyPairSync, type JsonWebKey, randomUUID } from 'node:crypto';
+import { link, mkdir, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { z } from 'zod';
 import { fileTrouble, isOpenToOthers } from '../../runtime/file-trouble.ts';
+import { type KeyPlan, planKeys } from './key-plan.ts';
 
 // Invariant: asymmetric only. A key without one named algorithm could be talked into another (RFC 8725 3.1).
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
@@ -18,6 +18,10 @@ const keySet = z.object({
           kid: z.string().min(1),
           alg: z.enum(ALGORITHMS),
           d: z.string().min(1),
+          // Ours, in milliseconds since 1970; absent in a file made elsewhere.
+          published_at: z.number().optional(),
+          signs_from: z.number().optional(),
+          retired_at: z.number().optional(),
         })
         .refine(isPrivateKey),
     )
@@ -25,6 +29,7 @@ const keySet = z.object({
 });
 
 export type KeySet = z.infer<typeof keySet>;
+export type SigningKey = KeySet['keys'][number];
 
 type KeysFile =
   | { readonly state: 'keys'; readonly keys: KeySet }
@@ -90,20 +95,46 @@ function isPrivateKey(key: JsonWebKey): boolean {
   }
 }
 
+/** A key of its own kind for each algorithm. */
+export function makeKey(alg: SigningKey['alg']): SigningKey {
+  const jwk = keyPair(alg).privateKey.export({ format: 'jwk' });
+  const [key] = keySet.parse({ keys: [{ ...jwk, alg, use: 'sig', kid: randomUUID() }] }).keys;
+  if (key === undefined) throw new Error('no key was made');
+  return key;
+}
+
+function keyPair(alg: SigningKey['alg']) {
+  switch (alg) {
+    case 'RS256':
+    case 'PS256':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 });
+    case 'ES256':
+      return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    case 'EdDSA':
+      return generateKeyPairSync('ed25519');
+  }
+}
+
+/** The keys of the file, changed as is due by now. The file is replaced whole. */
+export async function rotateKeys(
+  file: string,
+  plan: KeyPlan & { readonly now: number },
+): Promise<KeySet> {
+  const keys = await readKeys(file);
+  const planned = planKeys(keys, { ...plan, make: makeKey });
+  if (planned === null) return keys;
+  await rename(await writeDraft(file, planned), file);
+  return planned;
+}
+
 // The first key signs what no client asked otherwise for: RS256, which every client understands.
 async function createKeys(file: string): Promise<KeySet> {
-  const make = promisify(generateKeyPair);
-  const rsa = await make('rsa', { modulusLength: 2048 });
-  const ec = await make('ec', { namedCurve: 'P-256' });
-  const keys = [
-    { ...rsa.privateKey.export({ format: 'jwk' }), alg: 'RS256' },
-    { ...ec.privateKey.export({ format: 'jwk' }), alg: 'ES256' },
-  ].map((key) => ({ ...key, use: 'sig', kid: randomUUID() }));
-  const made = keySet.parse({ keys });
+  const now = Date.now();
+  const keys = (['RS256', 'ES256'] as const).map((alg) => ({ ...makeKey(alg), signs_from: now }));
+  const made: KeySet = { keys };
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   // Whole or not at all: a link appears at once, where a file being written can be read half.
-  const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  const draft = await writeDraft(file, made);
   try {
     await link(draft, file);
     return made;
@@ -114,4 +145,10 @@ async function createKeys(file: string): Promise<KeySet> {
   } finally {
     await unlink(draft);
   }
+}
+
+async function writeDraft(file: string, keys: KeySet): Promise<string> {
+  const draft = `${file}.${randomUUID()}`;
+  await writeFile(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  return draft;
 }

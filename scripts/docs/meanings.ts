@@ -334,6 +334,8 @@ export const zonegateMeanings: Readonly<Record<string, string>> = {
   'idp.clients[].redirectUris': 'compared whole, without wildcards',
   'idp.clients[].postLogoutRedirectUris': 'where people may land after signing out',
   'idp.keysFile': 'a path; the signing keys, made at the first start, readable by nobody else',
+  'idp.keyRotation':
+    'how long a signing key signs: the next is published a day before, the last until nothing it signed is believed; without it only hands change the file; see [Signing keys](operating.md#signing-keys)',
   'idp.cookieSecret':
     'signs cookies, 32 characters at least; of a list the first signs and the others are believed',
   'idp.accessTokenTtl': 'life of access and ID tokens: the longest time between two zone checks',

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
 import * as oidc from 'openid-client';
+import { makeKey, type SigningKey } from '../../idp-zone/edge/keys.ts';
 import { authorizationRequest, ISSUER, REDIRECT_URI, type Visited } from './clients.ts';
 import {
   HELP,
@@ -294,6 +295,40 @@ test('a renewed certificate is used without a restart, a broken one is not', asy
   await writeFile(join(renewed.folder, 'tls.pem'), 'broken');
   await renewed.idp.renewCertificate();
   assert.equal(await shown(), serial);
+});
+
+test('keys are published before they sign and after, without a restart; broken ones change nothing', async (t) => {
+  const changing = await startIdpZone();
+  t.after(() => changing.close());
+  const file = join(changing.folder, 'keys.json');
+  const [one] = (JSON.parse(await readFile(file, 'utf8')) as { keys: SigningKey[] }).keys;
+  assert.ok(one);
+  const two = makeKey('ES256');
+  const put = async (...keys: SigningKey[]) => {
+    await writeFile(file, JSON.stringify({ keys }));
+    await changing.idp.renewKeys();
+  };
+  const published = async () =>
+    (JSON.parse((await changing.send(INSIDE, '/jwks')).text) as { keys: SigningKey[] }).keys.map(
+      ({ kid }) => kid,
+    );
+  let { application, refreshToken } = await signInForTokens(changing);
+  const signedWith = async () => {
+    const tokens = await oidc.refreshTokenGrant(application, refreshToken);
+    refreshToken = tokens.refresh_token ?? '';
+    const [head = ''] = (tokens.id_token ?? '').split('.');
+    return (JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: string }).kid;
+  };
+  await put(one, two);
+  assert.deepEqual(await published(), [one.kid, two.kid]);
+  assert.equal(await signedWith(), one.kid);
+  await put(two, one);
+  assert.equal(await signedWith(), two.kid);
+  assert.deepEqual(await published(), [two.kid, one.kid]);
+  await put();
+  assert.equal(await signedWith(), two.kid);
+  await put(two);
+  assert.deepEqual(await published(), [two.kid]);
 });
 
 test('a phone application is signed in without a question about consent', async () => {

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { parseAddress } from '../../../dtr-rules/address.ts';
 import { createAccounts } from '../../../idp-zone/edge/accounts.ts';
 import { createAttempts } from '../../../idp-zone/edge/attempts.ts';
-import { checkKeysFile, readKeys } from '../../../idp-zone/edge/keys.ts';
+import { checkKeysFile, readKeys, rotateKeys } from '../../../idp-zone/edge/keys.ts';
 import {
   checkPassword,
   decoyHash,
@@ -82,6 +82,27 @@ test('keys are made once, for the owner only, and read again', async (t) => {
   );
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.deepEqual(await readKeys(file), made);
+});
+
+test('keys change by the clock, in a file of the owner only', async (t) => {
+  const file = join(await folder(t), 'keys.json');
+  const plan = { everyMs: 1000, leadMs: 100, keepMs: 10 };
+  const start = Date.now();
+  const made = await rotateKeys(file, { ...plan, now: start });
+  const published = await rotateKeys(file, { ...plan, now: start + 2000 });
+  assert.deepEqual(published.keys.length, 2 * made.keys.length);
+  const swapped = await rotateKeys(file, { ...plan, now: start + 3000 });
+  assert.deepEqual(
+    swapped.keys.map(({ alg, retired_at }) => [alg, retired_at !== undefined]),
+    [
+      ['RS256', false],
+      ['RS256', true],
+      ['ES256', false],
+      ['ES256', true],
+    ],
+  );
+  assert.deepEqual(await readKeys(file), swapped);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
 test('two that start at once agree on the keys', async (t) => {
