@@ -69,11 +69,18 @@ export async function runProcess(
   return await ended;
 }
 
-function portsOf({ devices, idp, adminPort }: ZonegateProcess) {
-  const http1Port = devices?.http1Port ?? null;
+/** As the line `ready` names them, those that there are. */
+export function portsOf({
+  devices,
+  idp,
+  adminPort,
+}: Pick<ZonegateProcess, 'devices' | 'idp' | 'adminPort'>) {
+  const { http1Port = null, appPorts = [], pacPort = null } = devices ?? {};
   return {
     ...(devices === null ? {} : { device: devices.port }),
     ...(http1Port === null ? {} : { deviceHttp1: http1Port }),
+    ...(appPorts.length === 0 ? {} : { apps: appPorts }),
+    ...(pacPort === null ? {} : { pac: pacPort }),
     ...(idp === null ? {} : { idp: idp.port }),
     admin: adminPort,
   };

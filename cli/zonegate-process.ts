@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { Gateway } from '../gateway/gateway.ts';
+import type { DevicePorts, Gateway } from '../gateway/gateway.ts';
 import { createIdpZone, type IdpZone } from '../idp-zone/idp-zone.ts';
 import { createAdmin, problem } from '../runtime/admin.ts';
 import { formatIssue, type PlacedIssue } from '../runtime/issue.ts';
@@ -13,12 +13,12 @@ import { createReadiness, type Readiness } from '../runtime/readiness.ts';
 import { openStore } from '../runtime/state/state.ts';
 import { type Everything, secretsOf } from './load.ts';
 import { createReloading, type Reload } from './reloading.ts';
-import { type DeviceSide, openDeviceSide } from './workers/device-side.ts';
+import { openDeviceSide } from './workers/device-side.ts';
 
 export interface ZonegateProcess {
   /** The gateway in this process; null where there is none, or workers carry the connections. */
   readonly gateway: Gateway | null;
-  readonly devices: Pick<DeviceSide, 'port' | 'http1Port'> | null;
+  readonly devices: DevicePorts | null;
   readonly idp: IdpZone | null;
   readonly adminPort: number;
   readonly readiness: Readiness;

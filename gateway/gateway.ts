@@ -38,7 +38,8 @@ export interface GatewayOptions {
   readonly elsewhere?: Elsewhere;
 }
 
-export interface Gateway {
+/** Where devices come to. */
+export interface DevicePorts {
   readonly port: number;
   /** Of the listener for clients that break on HTTP/2 proxies, if there is one. */
   readonly http1Port: number | null;
@@ -46,6 +47,9 @@ export interface Gateway {
   readonly appPorts: readonly number[];
   /** Of the listener for PAC files, if there is one. */
   readonly pacPort: number | null;
+}
+
+export interface Gateway extends DevicePorts {
   readonly tunnels: Tunnels;
   readonly posture: DeviceHealth;
   /** A port of this machine that no device may reach, whatever the rules open: the admin server. */

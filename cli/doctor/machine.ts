@@ -61,8 +61,9 @@ function checkPorts({ gateway, common }: Everything, read: ReadText): readonly F
           expected: `at least ${fewPorts}`,
           fix: 'widen it, for example to `15000 65535`, or add egress addresses',
         });
-  const { device, deviceHttp1, pac } = gateway.config.listeners;
-  const ports = [device.port, deviceHttp1?.port ?? 0, pac?.port ?? 0, common.admin.listen.port];
+  const { device, deviceHttp1, apps, pac } = gateway.config.listeners;
+  const all = [device, deviceHttp1, ...apps.map(({ listen }) => listen), pac, common.admin.listen];
+  const ports = all.flatMap((one) => one?.port ?? []);
   const inside = ports.filter((port) => port >= first && port <= last);
   return [sum, ...inside.map((port) => insideRange(port, first, last))];
 }

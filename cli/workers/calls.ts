@@ -4,6 +4,7 @@ import type { BlockChange } from '../../gateway/block-list.ts';
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
 import type { EgressState } from '../../gateway/edge/egress-health.ts';
+import type { DevicePorts } from '../../gateway/gateway.ts';
 import type { Whose } from '../../gateway/posture/signals/receiver.ts';
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
 import type { Usage } from './elsewhere.ts';
@@ -20,7 +21,7 @@ export interface Order {
 }
 
 export type Outcome =
-  | { readonly kind: 'in_force'; readonly port: number; readonly http1Port: number | null }
+  | ({ readonly kind: 'in_force' } & DevicePorts)
   /** What was in force stays in force, if anything was. `why` is for everybody: without paths. */
   | { readonly kind: 'behind'; readonly why: string }
   | { readonly kind: 'cannot_listen'; readonly error: ListenError };

@@ -8,7 +8,7 @@ import { createDeviceHealth } from '../../gateway/device-health.ts';
 import { mountDevicesApi } from '../../gateway/devices-api.ts';
 import { mountApi, type TunnelRow, toRow } from '../../gateway/edge/api.ts';
 import { createEgressBoard } from '../../gateway/egress-board.ts';
-import { createGateway, type Gateway } from '../../gateway/gateway.ts';
+import { createGateway, type DevicePorts, type Gateway } from '../../gateway/gateway.ts';
 import { createInForce } from '../../gateway/in-force.ts';
 import type { EndSessions } from '../../gateway/posture/signals/receiver.ts';
 import { createPostureDoors } from '../../gateway/posture-doors.ts';
@@ -35,9 +35,7 @@ export interface DeviceSideOptions {
 }
 
 /** Carries connections: in one process or in several. */
-export interface Carrier {
-  readonly port: number;
-  readonly http1Port: number | null;
+export interface Carrier extends DevicePorts {
   tunnels(): Promise<readonly TunnelRow[]>;
   readonly endSessions: EndSessions;
   /** The metrics page, of all processes. */
@@ -134,6 +132,8 @@ function inThisProcess(gateway: Gateway, metrics: Metrics): Carrier {
   return {
     port: gateway.port,
     http1Port: gateway.http1Port,
+    appPorts: gateway.appPorts,
+    pacPort: gateway.pacPort,
     tunnels: () => Promise.resolve(gateway.tunnels.list().map(toRow)),
     endSessions: (whose) => Promise.resolve(gateway.endSessions(whose)),
     metricsText: () => metrics.text(),

@@ -2,6 +2,7 @@
 
 import type { PostureFacts } from '../../gateway/decision/posture.ts';
 import type { EgressState } from '../../gateway/edge/egress-health.ts';
+import type { DevicePorts } from '../../gateway/gateway.ts';
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
 import type { Order, Outcome, PrimaryCalls, WorkerCalls } from './calls.ts';
 import type { Usage } from './elsewhere.ts';
@@ -11,7 +12,7 @@ import { createTalk, type Talk } from './talk.ts';
 
 export type SlotState =
   | { readonly kind: 'starting' }
-  | { readonly kind: 'in_force'; readonly port: number; readonly http1Port: number | null }
+  | ({ readonly kind: 'in_force' } & DevicePorts)
   | { readonly kind: 'behind'; readonly why: string };
 
 export interface Slot {

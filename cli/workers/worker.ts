@@ -74,8 +74,8 @@ export function runWorker(channel: Channel): void {
     running.posture.update(share);
     // The first time too: node:cluster has handed it the ticket keys of the very first worker, however old.
     running.gateway.replace(share);
-    const { port, http1Port } = running.gateway;
-    return { kind: 'in_force', port, http1Port };
+    const { port, http1Port, appPorts, pacPort } = running.gateway;
+    return { kind: 'in_force', port, http1Port, appPorts, pacPort };
   }
 
   function fail(error: unknown): Outcome {

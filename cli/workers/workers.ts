@@ -6,6 +6,7 @@ import type { BlockList } from '../../gateway/block-list.ts';
 import type { Loaded } from '../../gateway/config/load.ts';
 import type { TunnelRow } from '../../gateway/edge/api.ts';
 import type { EgressBoard } from '../../gateway/egress-board.ts';
+import type { DevicePorts } from '../../gateway/gateway.ts';
 import type { PostureCache } from '../../gateway/posture/cache.ts';
 import type { Log } from '../../runtime/log.ts';
 import {
@@ -103,10 +104,9 @@ export async function createWorkers(options: WorkersOptions): Promise<Carrier> {
   };
 
   try {
-    const { port, http1Port } = await crew.start();
+    const listening: DevicePorts = await crew.start();
     return {
-      port,
-      http1Port,
+      ...listening,
       tunnels: async () => (await all(tunnelsOf)).flat(),
       async endSessions(whose) {
         // A worker that does not answer is gone, or is ended for it: its tunnels with it.

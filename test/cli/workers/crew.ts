@@ -41,7 +41,13 @@ const row = (worker: number) => ({
 
 export type Follow = (order: Order, worker: number) => Outcome | Promise<Outcome>;
 
-export const served: Follow = () => ({ kind: 'in_force', port: 8443, http1Port: null });
+export const served: Follow = () => ({
+  kind: 'in_force',
+  port: 8443,
+  http1Port: null,
+  appPorts: [],
+  pacPort: null,
+});
 
 export function createFork(follow: Follow): Fork {
   const workers: PlayedWorker[] = [];
