@@ -40,6 +40,8 @@ export async function openBlocks(options: BlocksOptions): Promise<Blocks> {
   const list = createBlockList();
   /** In force, and not written yet. */
   const unsaved = new Map<string, DeviceBlock>();
+  /** Their present block is about to end, and must not stand for one that begins meanwhile. */
+  const lifting = new Set<string>();
   let last: Promise<unknown> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let isStale = false;
@@ -80,6 +82,17 @@ export async function openBlocks(options: BlocksOptions): Promise<Blocks> {
       await transaction
         .deleteFrom('zonegate_blocks')
         .where('device_id', 'in', [...deviceIds])
+        .execute();
+      await state.tell(transaction, { topic: blocksTopic, keys: deviceIds });
+    });
+  }
+  /** Another gateway may have made them longer, and this one not have heard of it. */
+  async function removeEnded(deviceIds: readonly string[]): Promise<void> {
+    await state.write('durable', async (transaction) => {
+      await transaction
+        .deleteFrom('zonegate_blocks')
+        .where('device_id', 'in', [...deviceIds])
+        .where('until', '<=', now())
         .execute();
       await state.tell(transaction, { topic: blocksTopic, keys: deviceIds });
     });
@@ -126,15 +139,39 @@ export async function openBlocks(options: BlocksOptions): Promise<Blocks> {
       log.info({ 'event.name': 'zonegate.block', 'device.id': deviceId }, 'block has ended');
     }
     list.apply({ blocks: [], lifted: deviceIds });
-    // Rows of ended blocks block nobody: when they cannot be deleted now, the next start reads and ends them.
-    if (deviceIds.length > 0) await remove(deviceIds).catch(onTrouble);
     waitForEnd();
+    if (deviceIds.length === 0) return;
+    try {
+      await attempt(async () => {
+        await removeEnded(deviceIds);
+        await read(deviceIds);
+      });
+    } catch {
+      isStale = true;
+    }
   }
   function set(block: DeviceBlock): Promise<void> {
     unsaved.set(block.deviceId, block);
     list.apply({ blocks: [block], lifted: [] });
     waitForEnd();
     return inTurn(() => attempt(() => save(block)));
+  }
+
+  async function lift(deviceId: string): Promise<boolean> {
+    const present = list.find(deviceId);
+    if (!blockHolds(present, now())) return false;
+    lifting.add(deviceId);
+    try {
+      await attempt(() => remove([deviceId]));
+    } finally {
+      lifting.delete(deviceId);
+    }
+    // A block that began meanwhile is not the one that was lifted.
+    if (list.find(deviceId) !== present) return true;
+    unsaved.delete(deviceId);
+    list.apply({ blocks: [], lifted: [deviceId] });
+    waitForEnd();
+    return true;
   }
 
   await read(null);
@@ -144,17 +181,10 @@ export async function openBlocks(options: BlocksOptions): Promise<Blocks> {
     extend(block) {
       const present = list.find(block.deviceId);
       const isLonger = blockHolds(present, now()) && endOf(present) >= endOf(block);
-      return isLonger ? Promise.resolve() : set(block);
+      if (!isLonger || lifting.has(block.deviceId)) return set(block);
+      return unsaved.has(block.deviceId) ? set(present) : Promise.resolve();
     },
-    lift: (deviceId) =>
-      inTurn(async () => {
-        if (!blockHolds(list.find(deviceId), now())) return false;
-        await attempt(() => remove([deviceId]));
-        unsaved.delete(deviceId);
-        list.apply({ blocks: [], lifted: [deviceId] });
-        waitForEnd();
-        return true;
-      }),
+    lift: (deviceId) => inTurn(() => lift(deviceId)),
     reread(deviceIds) {
       return inTurn(async () => {
         try {

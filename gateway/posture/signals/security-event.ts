@@ -115,10 +115,15 @@ function readCompliance(payload: Fields, about: About): SecurityEvent | string {
   }
 }
 
-/** A text for each language; older senders write one text. */
+/** A text for each language; older senders write one text. One line: it is shown on terminals, and PostgreSQL takes no
+ *  NUL, which would keep a block from ever being durable. */
 function readReason(value: unknown): string | null {
   const text = typeof value === 'string' ? value : fieldsOf(value)?.values().next().value;
-  return typeof text === 'string' ? text.slice(0, MAX_REASON) : null;
+  if (typeof text !== 'string') return null;
+  return text
+    .slice(0, MAX_REASON)
+    .toWellFormed()
+    .replaceAll(/\p{Cc}/gu, ' ');
 }
 
 function isText(value: unknown): value is string {

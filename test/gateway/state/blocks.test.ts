@@ -104,3 +104,48 @@ test('a block that ended while nothing ran is gone after the start, and from the
   await after.close();
   await state.close();
 });
+
+test('a block that begins while another is lifted holds, here and after a start', async () => {
+  const { state } = await opened();
+  for (const how of ['set', 'extend'] as const) {
+    const blocks = await open(state);
+    await blocks.set(blockOf());
+    const lifted = blocks.lift('device-1');
+    // The lifting has begun, and its row is not yet gone.
+    await Promise.resolve();
+    const later = blockOf({ by: 'signal', until: 9_000_000 });
+    await Promise.all([lifted, blocks[how](later)]);
+    assert.deepEqual(blocks.list.find('device-1'), later, how);
+    await blocks.close();
+    const again = await open(state);
+    assert.deepEqual(again.list.find('device-1'), later, how);
+    await again.close();
+  }
+  await state.close();
+});
+
+test('a block that another gateway made longer unheard does not end with what was known of it here', async () => {
+  const { state } = await opened();
+  const clock = { now: 2000 };
+  const [deaf, other] = [await open(state, () => clock.now), await open(state)];
+  await deaf.set(blockOf({ until: 2001 }));
+  await other.set(blockOf({ by: 'other' }));
+  clock.now = 2001;
+  while (deaf.list.find('device-1')?.by !== 'other') await new Promise(setImmediate);
+  await Promise.all([deaf.close(), other.close()]);
+  const again = await open(state);
+  assert.equal(again.list.find('device-1')?.by, 'other');
+  await again.close();
+  await state.close();
+});
+
+test('a signal is not told that its block is durable while a longer one is not', async () => {
+  const { state, fail } = await opened();
+  const blocks = await open(state);
+  fail(true);
+  await assert.rejects(blocks.set(blockOf()), /no space/);
+  await assert.rejects(blocks.extend(blockOf({ by: 'signal', until: 9_000_000 })), /no space/);
+  assert.equal(blocks.list.find('device-1')?.by, 'sam');
+  await blocks.close();
+  await state.close();
+});

@@ -40,6 +40,11 @@ const MEANINGS: readonly (readonly [string, Record<string, unknown>, unknown])[]
     { kind: 'session_revoked', about: { subject: SUBJECT, reason: 'why' } },
   ],
   [
+    'a reason that would move a terminal, or that no database takes',
+    { events: { [`${CAEP}session-revoked`]: { reason_admin: 'a\0b\x1b[2J\r\nc\ud800' } } },
+    { kind: 'session_revoked', about: { subject: SUBJECT, reason: 'a b [2J  c\ufffd' } },
+  ],
+  [
     'a verification',
     { events: { [`${SSF}verification`]: { state: 'abc' } } },
     { kind: 'verification', state: 'abc' },
