@@ -122,7 +122,11 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     { freshForMs, order }: { readonly freshForMs: number; readonly order: number },
   ): PostureFacts {
     const before = entries.peek(deviceId);
-    if (before !== undefined && before.order > order) return before.facts;
+    if (before !== undefined && before.order > order) {
+      // Taken from another gateway meanwhile, or asked for twice: which one is newer, only the source can say.
+      if (!sameFacts(before.facts, facts)) void refresh(deviceId);
+      return before.facts;
+    }
     const since = now();
     const named = facts.report ?? before?.named ?? null;
     const freshUntil = since + freshForMs;
@@ -271,7 +275,10 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     const report = share({ ...told, fetchedAt: Math.min(told.fetchedAt, since) });
     const freshUntil = report.fetchedAt + options.maxAgeMs;
     const facts = { report, known: since < freshUntil };
-    if (last !== null && last.fetchedAt >= report.fetchedAt) {
+    // That there is no report, or none to be believed, was learnt, too. Silence about a device never met was not.
+    const isLearnt = before !== undefined && (before.facts.known || before.named !== null);
+    const lastAt = last?.fetchedAt ?? (isLearnt ? before.since : Number.NEGATIVE_INFINITY);
+    if (lastAt >= report.fetchedAt) {
       if (!sameFacts({ report: last, known: true }, { report, known: true }))
         void refresh(deviceId);
       return;
