@@ -27,7 +27,7 @@ export interface DevicesApiParts {
 const mostOfPage = 1000;
 
 export function mountDevicesApi(app: Hono, parts: DevicesApiParts): void {
-  app.get('/devices', (context) => listDevices(context, parts));
+  app.get('/devices', (context) => withState(() => listDevices(context, parts)));
   app.get('/devices/:id', (context) =>
     withDevice(context, async (deviceId) => {
       const row = await rowFor(deviceId, parts);
@@ -54,8 +54,12 @@ async function withDevice(
 ): Promise<Response> {
   const deviceId = canonicalDeviceId(context.req.param('id') ?? '');
   if (deviceId === null) return problem(404, 'Not Found', 'this is no device id');
+  return await withState(() => answer(deviceId));
+}
+
+async function withState(answer: () => Promise<Response>): Promise<Response> {
   try {
-    return await answer(deviceId);
+    return await answer();
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     return problem(503, 'Service Unavailable', `${error.message}; ${error.fix}`);
@@ -78,11 +82,25 @@ async function rowFor(deviceId: string, parts: DevicesApiParts): Promise<DeviceR
   return deviceRow(deviceId, { report, known, block }, policy().posture, now());
 }
 
+const line = (most: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(most)
+    .regex(/^\P{Cc}+$/u, 'expected one line');
+
+/** Where a page ended: the id of a device. */
+const cursor = z
+  .base64url()
+  .transform((text) => Buffer.from(text, 'base64url').toString())
+  .refine((text) => canonicalDeviceId(text) === text, 'expected the `next_cursor` of a page');
+
 const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(mostOfPage).default(100),
-  cursor: z.base64url().optional(),
+  cursor: cursor.optional(),
   compliance: z.enum(compliances).optional(),
-  source: z.string().min(1).optional(),
+  source: line(100).optional(),
   blocked: z.enum(['true', 'false']).optional(),
 });
 
@@ -95,9 +113,8 @@ async function listDevices(context: Context, parts: DevicesApiParts): Promise<Re
     }));
     return problem(400, 'Bad Request', 'these parameters cannot be used', errors);
   }
-  const { limit, cursor, compliance = null, source = null } = asked.value;
+  const { limit, cursor: after = null, compliance = null, source = null } = asked.value;
   const blocked = asked.value.blocked === undefined ? null : asked.value.blocked === 'true';
-  const after = cursor === undefined ? null : Buffer.from(cursor, 'base64url').toString();
   const now = parts.now();
   await parts.rows.flush();
   const query = { after, limit: limit + 1, compliance, source, blocked, now };
@@ -129,14 +146,6 @@ function blockedIds(after: string | null, { blocks }: DevicesApiParts): readonly
 function byBytes(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
-
-const line = (most: number) =>
-  z
-    .string()
-    .trim()
-    .min(1)
-    .max(most)
-    .regex(/^\P{Cc}+$/u, 'expected one line');
 
 const blockBody = section({
   reason: line(500),

@@ -98,11 +98,10 @@ export async function openBlocks(options: BlocksOptions): Promise<Blocks> {
     });
   }
   async function read(deviceIds: readonly string[] | null): Promise<void> {
-    const all = state.db.selectFrom('zonegate_blocks').selectAll();
-    const rows = await (deviceIds === null
-      ? all
-      : all.where('device_id', 'in', [...deviceIds])
-    ).execute();
+    const rows = await state.read((db) => {
+      const all = db.selectFrom('zonegate_blocks').selectAll();
+      return (deviceIds === null ? all : all.where('device_id', 'in', [...deviceIds])).execute();
+    });
     const blocks = [...rows.map(blockOf), ...unsaved.values()];
     if (deviceIds === null) {
       list.replace(blocks);

@@ -1,6 +1,7 @@
 // Takes over what other gateways have learnt of devices, in batches, for as long as the store answers.
 
 import type { Log } from '../../runtime/log.ts';
+import type { PostureReport } from '../decision/posture.ts';
 import type { PostureCache } from '../posture/cache.ts';
 import type { PosturePeer } from './device-state.ts';
 import type { PostureRows } from './posture-rows.ts';
@@ -14,6 +15,7 @@ export interface PeerOptions {
 }
 
 const keysAtOnce = 500;
+const none: ReadonlyMap<string, PostureReport> = new Map();
 
 export function createPeer({ rows, cache, believes, log }: PeerOptions): PosturePeer {
   const waiting = new Set<string>();
@@ -27,7 +29,7 @@ export function createPeer({ rows, cache, believes, log }: PeerOptions): Posture
     while (waiting.size > 0) {
       const keys = [...waiting].slice(0, keysAtOnce);
       for (const key of keys) waiting.delete(key);
-      const reports = believes ? await rows.read(keys) : new Map<string, never>();
+      const reports = believes ? await rows.read(keys).catch(unread) : none;
       for (const deviceId of keys) {
         const report = reports.get(deviceId);
         if (report === undefined) lookAgain(deviceId).catch(failed);
@@ -39,9 +41,14 @@ export function createPeer({ rows, cache, believes, log }: PeerOptions): Posture
     if (!believes) return;
     for await (const report of rows.load()) cache.take(report);
   }
+  // The store is gone, which it says itself; all is read again when it is back.
   function failed(error: unknown): void {
-    // The store is gone, which it says itself; all is read again when it is back.
     log.warn({ err: error }, 'what other gateways have learnt could not be read');
+  }
+  // Slow, and not gone, it would not be read again: whoever told this is not asked, the source is.
+  function unread(error: unknown): typeof none {
+    failed(error);
+    return none;
   }
 
   return {

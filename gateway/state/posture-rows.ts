@@ -1,6 +1,6 @@
 // Posture reports as rows of the state: written in batches off the path of connections, read by key and by page.
 
-import type { Selectable, Transaction } from 'kysely';
+import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { State } from '../../runtime/state/state.ts';
 import type { PostureReport } from '../decision/posture.ts';
 import type { PostureStore } from '../posture/cache.ts';
@@ -86,13 +86,16 @@ export function createPostureRows(options: PostureRowsOptions): PostureRows {
   }
   async function* load(): AsyncGenerator<PostureReport> {
     for (let after: string | null = ''; after !== null; ) {
-      const rows: readonly Row[] = await state.db
-        .selectFrom('zonegate_posture')
-        .selectAll()
-        .where('device_id', '>', after)
-        .orderBy('device_id')
-        .limit(rowsOfPage)
-        .execute();
+      const from: string = after;
+      const rows: readonly Row[] = await state.read((db) =>
+        db
+          .selectFrom('zonegate_posture')
+          .selectAll()
+          .where('device_id', '>', from)
+          .orderBy('device_id')
+          .limit(rowsOfPage)
+          .execute(),
+      );
       yield* rows.map(reportOf);
       after = rows.length < rowsOfPage ? null : (rows.at(-1)?.device_id ?? null);
     }
@@ -107,14 +110,16 @@ export function createPostureRows(options: PostureRowsOptions): PostureRows {
       for (const deviceId of deviceIds) note(deviceId, null);
     },
     async read(deviceIds) {
-      const rows = await state.db
-        .selectFrom('zonegate_posture')
-        .selectAll()
-        .where('device_id', 'in', [...deviceIds])
-        .execute();
+      const rows = await state.read((db) =>
+        db
+          .selectFrom('zonegate_posture')
+          .selectAll()
+          .where('device_id', 'in', [...deviceIds])
+          .execute(),
+      );
       return new Map(rows.map((row) => [row.device_id, reportOf(row)]));
     },
-    page: (query) => readPage(state, query),
+    page: (query) => state.read((db) => readPage(db, query)),
     pending: () => waiting.size,
     flush,
     async close() {
@@ -125,13 +130,9 @@ export function createPostureRows(options: PostureRowsOptions): PostureRows {
   };
 }
 
-async function readPage(state: State<Tables>, query: PageQuery): Promise<readonly PostureReport[]> {
+async function readPage(db: Kysely<Tables>, query: PageQuery): Promise<readonly PostureReport[]> {
   const { after, limit, source, compliance, blocked, now } = query;
-  let select = state.db
-    .selectFrom('zonegate_posture')
-    .selectAll()
-    .orderBy('device_id')
-    .limit(limit);
+  let select = db.selectFrom('zonegate_posture').selectAll().orderBy('device_id').limit(limit);
   if (after !== null) select = select.where('device_id', '>', after);
   if (source !== null) select = select.where('source', '=', source);
   if (compliance !== null) select = select.where('compliance', '=', compliance);

@@ -29,6 +29,8 @@ export interface StateListener {
 export interface State<Tables> {
   readonly kind: StateAddress['kind'];
   readonly db: Kysely<Tables>;
+  /** Reads only. Fails with a StateError. */
+  read<T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T>;
   /** One transaction. `durable`: what it wrote has reached the disk when this resolves, and survives a loss of power;
    *  `soon`: it survives the end of this process, and is cheaper. Fails with a StateError. */
   write<T>(
@@ -126,6 +128,13 @@ function stateOf<Tables>(db: Kysely<Tables>, engine: Engine, address: StateAddre
   return {
     kind: address.kind,
     db,
+    async read(work) {
+      try {
+        return await work(db);
+      } catch (error) {
+        throw stateErrorOf(error, address);
+      }
+    },
     async write(how, work) {
       const steps = engine.durability(how);
       try {

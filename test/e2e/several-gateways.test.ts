@@ -115,6 +115,9 @@ test(
       assert.equal(reasonOf(await one.connect(other, target)), 'posture.blocked');
     }
     await stillWorks(tunnel);
+    for (const path of ['/devices', '/devices/never-met']) {
+      assert.match(JSON.stringify(await a.api('GET', path, undefined, 503)), /state `postgres:/);
+    }
     // In force here at once, not yet safe, and said so.
     const problem = await a.api('POST', `/devices/${good.udid}/block`, { reason: 'lost' }, 503);
     assert.doesNotMatch(JSON.stringify(problem), /postgres@/);
@@ -132,5 +135,24 @@ test(
     }
     const rows = await database.query('select device_id from zonegate_blocks order by device_id');
     assert.deepEqual(rows, [{ device_id: good.udid }, { device_id: other.udid }]);
+  },
+);
+
+test(
+  'what no page gave for a cursor, and no source is named, is refused before PostgreSQL is asked',
+  there,
+  async () => {
+    await using pair = await startPair();
+    const [a] = pair.gateways;
+    await a.connect(pair.made.device('good'), target);
+    const forged = ['a\0b', "x' or '1'='1", 'ab\ud800', '%00', '', 'DEVICE-GOOD', 'x'.repeat(4000)];
+    for (const text of forged) {
+      const cursor = Buffer.from(text).toString('base64url');
+      await a.api('GET', `/devices?cursor=${cursor}`, undefined, 400);
+    }
+    await a.api('GET', '/devices?source=%00', undefined, 400);
+    await a.api('GET', '/devices?cursor=*', undefined, 400);
+    const none = await a.api('GET', `/devices?source=${encodeURIComponent("uem' or '1'='1")}`);
+    assert.deepEqual(none['items'], []);
   },
 );
