@@ -71,6 +71,13 @@ export interface PostureCache {
   close(): void;
 }
 
+interface Storing {
+  readonly freshForMs: number;
+  readonly order: number;
+  // Nothing was learnt: what the store has about a device that found no place here stays.
+  readonly silent?: boolean;
+}
+
 interface Flight {
   readonly order: number;
   readonly done: Promise<PostureFacts>;
@@ -119,7 +126,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
   function store(
     deviceId: string,
     facts: PostureFacts,
-    { freshForMs, order }: { readonly freshForMs: number; readonly order: number },
+    { freshForMs, order, silent = false }: Storing,
   ): PostureFacts {
     const before = entries.peek(deviceId);
     if (before !== undefined && before.order > order) {
@@ -133,7 +140,7 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
     entries.set(deviceId, { facts, since, freshUntil, order, named });
     if (named !== null) index.add(named);
     if (facts.known && facts.report !== null) options.store?.remember([facts.report]);
-    else if (facts.report === null) options.store?.forget([deviceId]);
+    else if (facts.report === null && !silent) options.store?.forget([deviceId]);
     if (before === undefined || !sameFacts(before.facts, facts)) {
       tell(deviceId, facts, learnedAt(facts, since));
     }
@@ -155,7 +162,11 @@ export function createPostureCache(options: PostureCacheOptions): PostureCache {
       // Whoever relays has the longer memory, and knows too when a report must no longer be believed.
       case 'outage': {
         const report = outcome.relayed === null ? last : outcome.relayed.last;
-        return store(deviceId, { report, known: false }, { freshForMs: FAILURE_MS, order });
+        return store(
+          deviceId,
+          { report, known: false },
+          { freshForMs: FAILURE_MS, order, silent: true },
+        );
       }
       // Devices never seen leave no trace: an outage must not push good reports out of memory.
       case 'left_alone':

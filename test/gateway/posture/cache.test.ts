@@ -383,6 +383,24 @@ test('what the store has is there after a start, asked again before it is believ
   assert.deepEqual([remembered, forgotten], [['non_compliant'], [UDID]]);
 });
 
+test('silence about a device that has no place in memory takes nothing from the store', async (t) => {
+  const forgotten: string[] = [];
+  let answer: PostureReport | null | Error = outage();
+  const { now, cache } = setUp(t, () => answer, {
+    store: {
+      load: () => [],
+      remember: () => undefined,
+      forget: (deviceIds) => void forgotten.push(...deviceIds),
+    },
+  });
+  await cache.facts(UDID);
+  assert.deepEqual(forgotten, []);
+  answer = new SourceError('answer', 'about another device');
+  now.advance(60_000);
+  await cache.refresh(UDID);
+  assert.deepEqual(forgotten, [UDID]);
+});
+
 test('what was learnt during the start is newer than what the store has', async (t) => {
   const { cache } = setUp(t, () => healthyReport({ compliance: 'non_compliant' }), {
     store: { load: () => [healthyReport()], remember: () => undefined, forget: () => undefined },
