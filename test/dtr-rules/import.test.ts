@@ -47,6 +47,21 @@ test('rules are put into the order of their ranks', () => {
   );
 });
 
+test('a proxy that asks for Basic sign-in is asked with one, and another without', () => {
+  const named = (host: string, authentication: string) =>
+    rule('PROXY', {}, { host, authentication });
+  const { upstreams } = imported(
+    importWorkspaceOne(published([named('a.corp:8080', 'BASIC'), named('b.corp:8080', 'NONE')])),
+  );
+  assert.deepEqual(
+    upstreams.map(({ host, username }) => [host, username]),
+    [
+      ['a.corp', ''],
+      ['b.corp', null],
+    ],
+  );
+});
+
 test('platforms with the same rules share a set', () => {
   const rules = [rule('TUNNEL')];
   const payload = [

@@ -21,6 +21,13 @@ const rules = compileRules(
           { id: 'ads', action: 'BLOCK', destinations: ['*.ads.example', '192.0.2.0/24'] },
           { id: 'late', action: 'TUNNEL', destinations: ['x.ads.example', '192.0.2.1'] },
           { id: 'trial', action: 'TUNNEL', destinations: ['trial.example'], reportOnly: true },
+          {
+            id: 'proxied',
+            action: 'PROXY',
+            upstream: 'partner',
+            destinations: ['proxied.example'],
+            reportOnly: true,
+          },
           { id: 'port', action: 'TUNNEL', destinations: ['port.example:443'] },
           { id: 'mail', action: 'TUNNEL', destinations: ['mail.example'], apps: ['mail'] },
           {
@@ -39,7 +46,7 @@ const rules = compileRules(
       },
       {
         name: 'helping',
-        assign: { posture: 'unhealthy', tags: ['kiosk'] },
+        assign: { posture: 'unhealthy', tags: ['kiosk', 'lobby'] },
         defaultAction: 'BLOCK',
       },
     ],
@@ -73,6 +80,7 @@ const cases: readonly (readonly [string, string, Refusal, RegExp])[] = [
     /`late`.*move it above `ads`/,
   ],
   ['a rule on trial', 'trial.example:443', bypassed, /it only reports: take `reportOnly` out/],
+  ['a PROXY rule on trial', 'proxied.example:443', bypassed, /rule `proxied` .*only reports/],
   ['another port', 'port.example:80', bypassed, /add port 80/],
   [
     'an application',
@@ -135,7 +143,7 @@ test('a device without a rule set is told what each set asks for that it has not
     groups: [],
   });
   assert.match(text, /`staff` the device has to be on ios, in the group staff$/m);
-  assert.match(text, /`helping` the device has to be unhealthy, tagged kiosk$/m);
+  assert.match(text, /`helping` the device has to be unhealthy, tagged kiosk or lobby$/m);
 });
 
 test('an unhealthy device is told what it would get if it were healthy', () => {
@@ -148,4 +156,10 @@ test('an unhealthy device is told what it would get if it were healthy', () => {
   assert.match(advice('198.51.100.1:443', refusal, ill), /its default action BYPASS decides/);
   assert.match(advice('a.example:443', refusal, ill), /an address rule decides/);
   assert.match(advice('a.example:443', refusal, { ...ill, groups: [] }), /no rule set either/);
+});
+
+test('one of the tags that a set asks for is enough', () => {
+  const asker = { ...healthy, platform: null, tags: ['kiosk'] };
+  const text = advice('a.example:443', refuse('rules.no_rule_set', null, []), asker);
+  assert.match(text, /`helping` the device has to be unhealthy$/m);
 });
